@@ -1,0 +1,50 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The arrows of docs/architecture.md, kept by the compiler: a room sees only what its line names.
+let strict: [SwiftSetting] = [.strictMemorySafety()]
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ room: String, _ more: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(room)Tests", dependencies: [.init(stringLiteral: room), "TestSupport"] + more, swiftSettings: strict)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "quern",
+  products: [.executable(name: "quern", targets: ["quern"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(name: "CKernels"),
+    room("Bytes", []),
+    room("Tensors", ["Bytes", "CKernels", "COpenBLAS"]),
+    room("Checkpoints", ["Tensors"]),
+    room("GGUF", ["Tensors"]),
+    room("Tokenizers", ["Tensors"]),
+    room("Models", ["Tensors"]),
+    room("Quantization", ["Tensors"]),
+    room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization"]),
+    .executableTarget(name: "quern", dependencies: ["Conversion", argumentParser], swiftSettings: strict),
+
+    .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
+    tests("Bytes"),
+    tests("Tensors"),
+    tests("Checkpoints"),
+    tests("GGUF"),
+    tests("Tokenizers"),
+    tests("Models"),
+    tests("Quantization"),
+    tests("Conversion"),
+    .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

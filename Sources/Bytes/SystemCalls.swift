@@ -1,0 +1,191 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The few calls of the operating system that the project makes, and the only file that knows which system it is.
+package enum SystemCalls {
+  package static func message(_ code: Int32) -> String {
+    guard let text = unsafe strerror(code) else { return "error \(code)" }
+    return unsafe String(cString: text)
+  }
+
+  package static func openForReading(_ path: String) throws -> Int32 {
+    // O_NONBLOCK: opening a FIFO must not hang; it is refused right after as not a regular file.
+    try check("open", path) { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+  }
+
+  /// A new file that must not exist yet.
+  package static func create(_ path: String) throws -> Int32 {
+    try check("create", path) { unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
+  }
+
+  package static func close(_ descriptor: Int32, path: String) throws {
+    #if canImport(Glibc)
+      let result = Glibc.close(descriptor)
+    #elseif canImport(Musl)
+      let result = Musl.close(descriptor)
+    #else
+      let result = Darwin.close(descriptor)
+    #endif
+    // After EINTR the descriptor is gone on Linux; closing it again could hit another file.
+    if result != 0 && errno != EINTR { throw SystemError("close", path: path, errno: errno) }
+  }
+
+  /// What identifies a file and tells whether it changed.
+  package struct Status: Hashable, Sendable {
+    package var isRegular: Bool
+    package var isDirectory: Bool
+    package var size: Int
+    package var device: UInt64
+    package var inode: UInt64
+    package var modifiedSeconds: Int
+    package var modifiedNanoseconds: Int
+  }
+
+  package static func status(of descriptor: Int32, path: String) throws -> Status {
+    var info = stat()
+    try check("stat", path) { unsafe fstat(descriptor, &info) }
+    return Status(info)
+  }
+
+  /// `nil` when nothing is at `path`.
+  package static func status(at path: String) throws -> Status? {
+    var info = stat()
+    guard unsafe stat(path, &info) == 0 else {
+      if errno == ENOENT || errno == ENOTDIR { return nil }
+      throw SystemError("stat", path: path, errno: errno)
+    }
+    return Status(info)
+  }
+
+  /// Fills `buffer` from `offset`; fewer bytes only at the end of the file.
+  package static func read(
+    _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int, path: String
+  ) throws -> Int {
+    var done = 0
+    while done < buffer.count {
+      let count = unsafe pread(
+        descriptor, buffer.baseAddress! + done, min(buffer.count - done, 1 << 30), off_t(offset + done))
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        break
+      } else if errno != EINTR {
+        throw SystemError("read", path: path, errno: errno)
+      }
+    }
+    return done
+  }
+
+  package static func write(
+    _ descriptor: Int32, _ buffer: UnsafeRawBufferPointer, at offset: Int, path: String
+  ) throws {
+    var done = 0
+    while done < buffer.count {
+      let count = unsafe pwrite(
+        descriptor, buffer.baseAddress! + done, min(buffer.count - done, 1 << 30), off_t(offset + done))
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        throw SystemError("write", path: path, errno: EIO)
+      } else if errno != EINTR {
+        throw SystemError("write", path: path, errno: errno)
+      }
+    }
+  }
+
+  /// A failed sync is final: the kernel may have dropped the dirty pages, so a second call would lie.
+  package static func sync(_ descriptor: Int32, path: String) throws {
+    try check("sync", path) { fsync(descriptor) }
+  }
+
+  package static func syncDirectory(_ path: String) throws {
+    let descriptor = try check("open folder", path) { unsafe open(path, O_RDONLY | O_CLOEXEC) }
+    defer { try? close(descriptor, path: path) }
+    try sync(descriptor, path: path)
+  }
+
+  package static func truncate(_ descriptor: Int32, to size: Int, path: String) throws {
+    try check("set the size of", path) { ftruncate(descriptor, off_t(size)) }
+  }
+
+  package static func rename(_ from: String, to path: String) throws {
+    #if canImport(Glibc)
+      try check("rename to", path) { unsafe Glibc.rename(from, path) }
+    #elseif canImport(Musl)
+      try check("rename to", path) { unsafe Musl.rename(from, path) }
+    #else
+      try check("rename to", path) { unsafe Darwin.rename(from, path) }
+    #endif
+  }
+
+  /// Gives the file at `from` a second name, failing when `path` exists: the way to publish without overwriting.
+  package static func link(_ from: String, to path: String) throws {
+    #if canImport(Glibc)
+      try check("create", path) { unsafe Glibc.link(from, path) }
+    #elseif canImport(Musl)
+      try check("create", path) { unsafe Musl.link(from, path) }
+    #else
+      try check("create", path) { unsafe Darwin.link(from, path) }
+    #endif
+  }
+
+  package static func unlink(_ path: String) throws {
+    #if canImport(Glibc)
+      try check("remove", path) { unsafe Glibc.unlink(path) }
+    #elseif canImport(Musl)
+      try check("remove", path) { unsafe Musl.unlink(path) }
+    #else
+      try check("remove", path) { unsafe Darwin.unlink(path) }
+    #endif
+  }
+
+  package static var processID: Int32 { getpid() }
+
+  /// Threads that can run at once.
+  package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+  /// The names in a folder, sorted by their bytes; `.` and `..` left out.
+  package static func entries(of path: String) throws -> [String] {
+    guard let folder = unsafe opendir(path) else { throw SystemError("list", path: path, errno: errno) }
+    defer { unsafe closedir(folder) }
+    var names: [ExactString] = []
+    while let entry = unsafe readdir(folder) {
+      let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+        unsafe $0.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(ExactString(name)) }
+    }
+    return names.sorted().map(\.string)
+  }
+
+  @discardableResult
+  private static func check(_ operation: String, _ path: String, _ call: () -> Int32) throws -> Int32 {
+    while true {
+      let result = call()
+      if result >= 0 { return result }
+      if errno != EINTR { throw SystemError(operation, path: path, errno: errno) }
+    }
+  }
+}
+
+extension SystemCalls.Status {
+  fileprivate init(_ info: stat) {
+    isRegular = info.st_mode & S_IFMT == S_IFREG
+    isDirectory = info.st_mode & S_IFMT == S_IFDIR
+    size = Int(info.st_size)
+    device = UInt64(truncatingIfNeeded: info.st_dev)
+    inode = UInt64(truncatingIfNeeded: info.st_ino)
+    #if canImport(Darwin)
+      modifiedSeconds = info.st_mtimespec.tv_sec
+      modifiedNanoseconds = info.st_mtimespec.tv_nsec
+    #else
+      modifiedSeconds = info.st_mtim.tv_sec
+      modifiedNanoseconds = info.st_mtim.tv_nsec
+    #endif
+  }
+}
