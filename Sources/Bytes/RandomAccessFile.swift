@@ -8,18 +8,20 @@ public final class RandomAccessFile: Sendable {
   private let descriptor: Int32
   private let opened: SystemCalls.Status
 
+  /// - Parameter shownAs: the path for messages, where `path` is what a link leads to.
   /// - Throws: `InputError` `MISSING` when nothing is there, `PATH` when it is not a regular file or its name holds a
   ///   NUL; `SystemError` when it cannot be opened.
-  public init(_ path: String) throws {
+  public init(_ path: String, shownAs shown: String? = nil) throws {
+    let (target, path) = (path, shown ?? path)
     guard !path.utf8.contains(0) else { throw InputError(.path, "the name holds a NUL byte", file: path) }
-    guard let status = try SystemCalls.status(at: path) else {
+    guard let status = try SystemCalls.status(at: target) else {
       throw InputError(.missing, "no such file", file: path, remedy: "check the path")
     }
     guard status.isRegular else {
       throw InputError(.path, status.isDirectory ? "is a folder, not a file" : "is not a regular file", file: path)
     }
     self.path = path
-    descriptor = try SystemCalls.openForReading(path)
+    descriptor = try SystemCalls.openForReading(target)
     do {
       opened = try SystemCalls.status(of: descriptor, path: path)
       guard opened.isRegular else { throw InputError(.path, "is not a regular file", file: path) }

@@ -62,6 +62,20 @@ package enum SystemCalls {
     return Status(info)
   }
 
+  /// The absolute path of what `path` leads to, every link followed; `nil` when nothing is there.
+  /// - Throws: `InputError` `PATH` when links lead in a circle.
+  package static func canonicalPath(_ path: String) throws -> String? {
+    guard let resolved = unsafe realpath(path, nil) else {
+      switch errno {
+      case ENOENT, ENOTDIR, ENAMETOOLONG: return nil
+      case ELOOP: throw InputError(.path, "its links lead in a circle", file: path)
+      default: throw SystemError("resolve", path: path, errno: errno)
+      }
+    }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
+  }
+
   /// Fills `buffer` from `offset`; fewer bytes only at the end of the file.
   package static func read(
     _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int, path: String

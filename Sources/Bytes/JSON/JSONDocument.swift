@@ -20,13 +20,15 @@ public final class JSONDocument: Sendable {
   let bytes: [UInt8]
   let nodes: [Node]
   let file: String?
+  /// The offset in `file` of the first byte of the text.
+  let base: Int
 
   public var root: JSONValue { JSONValue(document: self, index: 0) }
 
   /// - Parameters:
   ///   - bytes: the text; at most 1 GiB.
   ///   - file: its name, for messages.
-  ///   - base: the offset in `file` of the first byte, for messages about the text itself.
+  ///   - base: the offset in `file` of the first byte of the text, for messages.
   /// - Throws: `JSON`, `UTF8`, `DUP` or `LIMIT`, with the offset.
   public init(parsing bytes: [UInt8], file: String? = nil, base: Int = 0, maximumDepth: Int = 64) throws(InputError) {
     guard bytes.count <= 1 << 30 else {
@@ -45,6 +47,7 @@ public final class JSONDocument: Sendable {
     }
     self.bytes = bytes
     self.file = file
+    self.base = base
   }
 
   /// The text of the file at `path`, which is refused when larger than `limit` bytes.

@@ -15,7 +15,7 @@ public struct JSONValue: Sendable {
   public var kind: Kind { node.kind }
   public var isNull: Bool { kind == .null }
   /// Where the value begins in the file.
-  public var offset: UInt64 { UInt64(node.start) }
+  public var offset: UInt64 { UInt64(document.base) + UInt64(node.start) }
   public var file: String? { document.file }
 
   // MARK: Scalars
@@ -38,6 +38,19 @@ public struct JSONValue: Sendable {
       throw InputError(
         .limit, "a number from \(range.lowerBound) to \(range.upperBound) expected, found \(value)", file: file,
         subject: subject, offset: offset)
+    }
+    return value
+  }
+
+  /// A whole number of 64 bits without sign; for sizes and offsets, which are then checked with `SizeArithmetic`.
+  /// - Throws: `OVERFLOW` when it is whole but larger, `TYPE` when it is no such number.
+  public func uint64(_ subject: String? = nil) throws(InputError) -> UInt64 {
+    let digits = text
+    guard kind == .number, digits.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) else {
+      throw mismatch("a whole number that is not negative", subject)
+    }
+    guard let value = UInt64(digits) else {
+      throw InputError(.overflow, "\(digits) does not fit 64 bits", file: file, subject: subject, offset: offset)
     }
     return value
   }

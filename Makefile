@@ -1,0 +1,66 @@
+# Everything that a new machine needs is set up by the targets themselves; `make help` lists them.
+
+SHELL := /bin/bash
+PREFIX ?= /usr/local
+SWIFT ?= swift
+BUILD := $(SWIFT) build -c release
+BIN := .build/release/quern
+VENV := .venv-peers
+
+.PHONY: help build demo test test-peers bench format lint install clean deps peers
+
+help:
+	@echo "make demo         build, convert the bundled model to Q4_K_M and print its drift report"
+	@echo "make test         build and run every test that needs no peer"
+	@echo "make test-peers   the same against llama.cpp, libgguf, transformers and tokenizers from PyPI"
+	@echo "make bench        speed beside the peers, as ratios"
+	@echo "make lint         formatting and house rules;  make format mends the formatting"
+	@echo "make install      binary, man page and completions under PREFIX ($(PREFIX))"
+
+deps:
+	@Tests/set-up.sh build
+
+peers: deps
+	@Tests/set-up.sh peers
+	@Tests/PeerTests/set-up.sh $(VENV)
+
+build: deps
+	$(BUILD) --product quern
+
+demo: build
+	@mkdir -p out
+	@echo '$$ quern convert fixtures/tiny-llama --type Q4_K_M -o out/tiny-llama-q4km.gguf'
+	@$(BIN) convert fixtures/tiny-llama --type Q4_K_M -o out/tiny-llama-q4km.gguf --force
+	@echo
+	@echo '$$ quern verify out/tiny-llama-q4km.gguf --against fixtures/tiny-llama --text fixtures/text/python-docs-evaluate.txt'
+	@$(BIN) verify out/tiny-llama-q4km.gguf --against fixtures/tiny-llama --text fixtures/text/python-docs-evaluate.txt
+
+test: deps
+	$(SWIFT) test -c release
+
+test-peers: peers
+	QUERN_PEERS=$(CURDIR)/$(VENV) $(SWIFT) test -c release --filter PeerTests
+
+bench: build peers
+	$(VENV)/bin/python Tests/PeerTests/bench_blocks.py
+	$(VENV)/bin/python Tests/PeerTests/bench_convert.py $(BIN) $(VENV)
+
+format:
+	$(SWIFT) format format -i -r Package.swift Sources Tests
+
+lint:
+	$(SWIFT) format lint --strict -r Package.swift Sources Tests
+	Tests/lint.sh
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	  $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/quern
+	install -m 644 docs/quern.1 $(DESTDIR)$(PREFIX)/share/man/man1/quern.1
+	$(BIN) --generate-completion-script bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/quern
+	$(BIN) --generate-completion-script zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_quern
+	$(BIN) --generate-completion-script fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/quern.fish
+
+clean:
+	rm -rf .build out

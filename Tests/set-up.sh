@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs what the build (or the peers) needs from the system, or says in one line what to install.
+#   set-up.sh build | peers
+set -euo pipefail
+
+command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or later: https://www.swift.org/install" >&2; exit 69; }
+[ "$(uname)" = Linux ] || exit 0
+
+packages=(libopenblas-dev zlib1g-dev pkg-config)
+[ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
+
+missing=()
+for package in "${packages[@]}"; do
+  if [ "$package" = python3-venv ] && python3 -c 'import ensurepip, venv' 2>/dev/null; then continue; fi
+  if [ "$package" = pkg-config ] && command -v pkg-config >/dev/null; then continue; fi
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "quern needs OpenBLAS (with cblas.h), zlib and pkg-config with their headers; install them first" >&2
+  exit 69
+fi
+if [ "$(id -u)" -ne 0 ]; then
+  echo "quern needs some packages; run: sudo apt-get install ${missing[*]}" >&2
+  exit 69
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
