@@ -1,5 +1,5 @@
-import Bytes
-import Tensors
+package import Bytes
+package import Tensors
 
 /// The constants of the format (ggml docs/gguf.md; ggml `gguf.h` and `gguf.cpp` at llama.cpp 0c1e57098) and the bounds
 /// that this reader and writer add to it.
@@ -37,9 +37,9 @@ enum ValueType: UInt32 {
 }
 
 /// The laws that a key, a name, an alignment and a size keep, whether read or to be written.
-enum GGUFRules {
+package enum GGUFRules {
   /// - Throws: `NAME` unless `key` is 1 to 65,535 printable ASCII characters.
-  static func check(key: String) throws(InputError) {
+  package static func check(key: String) throws(InputError) {
     let count = key.utf8.count
     guard count > 0 else { throw InputError(.name, "a key is empty") }
     guard count <= GGUFFormat.maximumKeyBytes else {
@@ -52,7 +52,7 @@ enum GGUFRules {
   }
 
   /// - Throws: `NAME` unless `name` is 1 to 63 bytes without control characters.
-  static func check(name: String) throws(InputError) {
+  package static func check(name: String) throws(InputError) {
     let count = name.utf8.count
     guard count > 0 else { throw InputError(.name, "a tensor's name is empty") }
     guard count <= GGUFFormat.maximumNameBytes else {
@@ -67,7 +67,7 @@ enum GGUFRules {
 
   /// The alignment that `metadata` asks for, else 32.
   /// - Throws: `TYPE` unless it is a `uint32`, `ALIGN` unless it is a power of two and at least 8, `BOUNDS` above 1 MiB.
-  static func alignment(_ metadata: Metadata) throws(InputError) -> Int {
+  package static func alignment(_ metadata: Metadata) throws(InputError) -> Int {
     guard let value = metadata[GGUFFormat.alignmentKey] else { return GGUFFormat.defaultAlignment }
     let subject = GGUFFormat.alignmentKey
     guard case .uint32(let alignment) = value else {
@@ -88,7 +88,7 @@ enum GGUFRules {
   /// Refused when elements × bytes of a block pass 63 bits, although the size itself (blocks × bytes of a block) may
   /// not: readers that multiply first would arrive at another, small size.
   /// - Throws: `SHAPE` for more than four dimensions or rows that are not whole blocks, `OVERFLOW`.
-  static func byteCount(_ dtype: DType, _ shape: Shape) throws(InputError) -> Int {
+  package static func byteCount(_ dtype: DType, _ shape: Shape) throws(InputError) -> Int {
     guard shape.rank <= GGUFFormat.maximumDimensions else {
       throw InputError(.shape, "\(shape.rank) dimensions, where ggml has at most \(GGUFFormat.maximumDimensions)")
     }

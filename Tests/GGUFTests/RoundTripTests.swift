@@ -22,8 +22,8 @@ import Testing
     var metadata = Metadata()
     for (key, value) in Self.everyType { metadata[key] = value }
     let layout = try GGUFLayout(metadata: metadata, tensors: [])
-    let file = try TemporaryFile(layout.header)
-    let back = try GGUFFile(reading: file.path)
+    let folder = try TemporaryFolder()
+    let back = try GGUFFile(reading: folder.write("a.gguf", layout.header))
     #expect(back.metadata == metadata)
     #expect(back.metadata.keys == Self.everyType.map(\.0))
     #expect(back.version == 3)
@@ -38,8 +38,8 @@ import Testing
     }
     let tensors = shapes.enumerated().map { (name: "t\($0.offset).weight", dtype: dtype, shape: $0.element) }
     let layout = try GGUFLayout(metadata: Metadata(), tensors: tensors, alignment: alignment)
-    let path = TemporaryFile.newPath()
-    let output = try OutputFile(path)
+    let folder = try TemporaryFolder()
+    let output = try OutputFile(folder.path("a.gguf"))
     let writer = try GGUFWriter(layout, to: output)
     // Rows in an order that has nothing to do with the file's.
     for index in tensors.indices.reversed() {
@@ -51,9 +51,8 @@ import Testing
       }
     }
     try output.publish()
-    let file = TemporaryFile(owning: path)
 
-    let back = try GGUFFile(reading: file.path)
+    let back = try GGUFFile(reading: folder.path("a.gguf"))
     #expect(back.alignment == alignment)
     #expect(back.file.size == layout.fileSize)
     #expect(back.offsets == layout.entries.map(\.offset))
