@@ -29,7 +29,7 @@ import Testing
       try RandomAccessFile(Fixtures.path("gguf/\($0)")).readAll(limit: 1 << 20)
     }
     var refused = 0
-    let count = Int(Self.number("QUERN_MUTATIONS") ?? 4000)
+    let count = Int(Self.number("QUERN_MUTATIONS") ?? 2000)
     for _ in 0..<count {
       var bytes = originals.randomElement(using: &random)!
       for _ in 0...Int.random(in: 0...3, using: &random) { damage(&bytes, &random) }
