@@ -68,4 +68,20 @@ import Testing
       return error?.offset == 10 && error?.file == "t.json" && "\($0)".contains("at byte 10")
     }
   }
+
+  @Test func sizesAreWholeAndOf64Bits() throws {
+    let items = Array(try parse("[0, 18446744073709551615, 18446744073709551616, -0, 1.0, \"1\"]").elements())
+    #expect(try items[0].uint64() == 0)
+    #expect(try items[1].uint64() == .max)
+    #expect { try items[2].uint64() } throws: { ($0 as? InputError)?.code == .overflow }
+    for item in items[3...] {
+      #expect { try item.uint64() } throws: { ($0 as? InputError)?.code == .type }
+    }
+  }
+
+  @Test func offsetsCountFromTheBeginningOfTheFile() throws {
+    let document = try JSONDocument(parsing: Array("{\"a\": \"x\"}".utf8), file: "t.json", base: 8)
+    #expect { try document.root.required("a").int() } throws: { ($0 as? InputError)?.offset == 15 }
+    #expect { try JSONDocument(parsing: Array("{x}".utf8), base: 8) } throws: { ($0 as? InputError)?.offset == 9 }
+  }
 }

@@ -1,0 +1,153 @@
+public import Bytes
+public import Tensors
+
+extension LlamaParameters {
+  /// From the `llama.*` keys of a GGUF file.
+  ///
+  /// - Parameters:
+  ///   - vocabularySize: rows of `token_embd.weight`, for files without `llama.vocab_size`.
+  ///   - tiesOutput: whether the file lacks `output.weight`.
+  ///   - file: its name, for messages.
+  /// - Throws: `UNSUPPORTED` for another architecture, experts or an unknown rope scaling; `MISSING`, `TYPE`, `LIMIT`,
+  ///   `SHAPE` naming the key.
+  public init(
+    metadata: Metadata, vocabularySize: Int? = nil, tiesOutput: Bool = false, hasAttentionBias: Bool = false,
+    hasFeedForwardBias: Bool = false, file: String? = nil
+  ) throws(InputError) {
+    let keys = MetadataKeys(metadata, file: file)
+    guard let architecture = metadata["general.architecture"]?.string else {
+      throw InputError(.missing, "the field is missing or no string", file: file, subject: "general.architecture")
+    }
+    guard architecture == "llama" else {
+      throw InputError(
+        .unsupported, "the architecture \"\(architecture)\" is not known", file: file,
+        subject: "general.architecture", remedy: "supported: llama")
+    }
+    if let experts = try keys.integer("llama.expert_count"), experts != 0 {
+      throw InputError(
+        .unsupported, "mixtures of experts are not supported", file: file, subject: "llama.expert_count",
+        remedy: "use a dense Llama")
+    }
+    layerCount = try keys.size("llama.block_count", in: LlamaParameters.layerLimit)
+    contextLength = try keys.size("llama.context_length", in: LlamaParameters.contextLimit)
+    hiddenSize = try keys.size("llama.embedding_length", in: LlamaParameters.sizeLimit)
+    feedForwardSize = try keys.size("llama.feed_forward_length", in: LlamaParameters.sizeLimit)
+    headCount = try keys.size("llama.attention.head_count", in: LlamaParameters.headLimit)
+    keyValueHeadCount =
+      try keys.size("llama.attention.head_count_kv", in: LlamaParameters.headLimit, default: headCount)
+    self.vocabularySize = try keys.size(
+      "llama.vocab_size", in: LlamaParameters.sizeLimit,
+      default: vocabularySize ?? metadata["tokenizer.ggml.tokens"]?.strings?.count)
+    let width = hiddenSize / headCount
+    guard hiddenSize % headCount == 0 || metadata["llama.attention.key_length"] != nil else {
+      throw InputError(
+        .shape, "\(headCount) heads do not divide an embedding length of \(hiddenSize)", file: file,
+        subject: "llama.attention.head_count")
+    }
+    headSize = try keys.size("llama.attention.key_length", in: LlamaParameters.sizeLimit, default: width)
+    for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
+      let other = try keys.size(key, in: LlamaParameters.sizeLimit, default: headSize)
+      guard other == headSize else {
+        throw InputError(
+          .shape, "\(other), but heads are \(headSize) wide", file: file, subject: key,
+          remedy: "a Llama's keys, values and rotation have one width")
+      }
+    }
+    normEpsilon = try keys.number("llama.attention.layer_norm_rms_epsilon")
+    ropeTheta = try keys.number("llama.rope.freq_base", default: 10000)
+    ropeScaling = try RopeScaling(keys)
+    (self.tiesOutput, self.hasAttentionBias, self.hasFeedForwardBias) = (
+      tiesOutput, hasAttentionBias, hasFeedForwardBias
+    )
+    self = try validated(
+      keys: (
+        "llama.embedding_length", "llama.attention.head_count", "llama.attention.head_count_kv",
+        "llama.attention.key_length"
+      ), file: file)
+  }
+
+  /// The `llama.*` keys with `general.file_type` among them, in the order and types of convert_hf_to_gguf.py (llama.cpp
+  /// 0c1e57098, `TextModel.set_gguf_parameters` and `LlamaModel.set_gguf_parameters`).
+  func keys(fileType: UInt32) -> Metadata {
+    var metadata = Metadata()
+    metadata["llama.block_count"] = .uint32(UInt32(layerCount))
+    metadata["llama.context_length"] = .uint32(UInt32(contextLength))
+    metadata["llama.embedding_length"] = .uint32(UInt32(hiddenSize))
+    metadata["llama.feed_forward_length"] = .uint32(UInt32(feedForwardSize))
+    metadata["llama.attention.head_count"] = .uint32(UInt32(headCount))
+    metadata["llama.attention.head_count_kv"] = .uint32(UInt32(keyValueHeadCount))
+    if case .linear(let factor) = ropeScaling {
+      metadata["llama.rope.scaling.type"] = .string("linear")
+      metadata["llama.rope.scaling.factor"] = .float32(Float(factor))
+    }
+    metadata["llama.rope.freq_base"] = .float32(Float(ropeTheta))
+    metadata["llama.attention.layer_norm_rms_epsilon"] = .float32(Float(normEpsilon))
+    metadata["llama.attention.key_length"] = .uint32(UInt32(headSize))
+    metadata["llama.attention.value_length"] = .uint32(UInt32(headSize))
+    metadata["general.file_type"] = .uint32(fileType)
+    metadata["llama.vocab_size"] = .uint32(UInt32(vocabularySize))
+    metadata["llama.rope.dimension_count"] = .uint32(UInt32(headSize))
+    return metadata
+  }
+}
+
+extension RopeScaling {
+  fileprivate init(_ keys: MetadataKeys) throws(InputError) {
+    let type = keys.metadata["llama.rope.scaling.type"]
+    switch type?.string ?? (type == nil ? "" : "?") {
+    case "", "none": self = .none
+    case "linear":
+      let factor = try keys.number("llama.rope.scaling.factor")
+      guard factor > 0, factor <= 1e6 else {
+        throw InputError(
+          .limit, "a factor above 0 and up to 1e6 expected, found \(factor)", file: keys.file,
+          subject: "llama.rope.scaling.factor")
+      }
+      self = .linear(factor: factor)
+    case let other:
+      throw InputError(
+        .unsupported, "the rope scaling \"\(other)\" is not supported", file: keys.file,
+        subject: "llama.rope.scaling.type", remedy: "supported: none, linear, and rope_freqs.weight")
+    }
+  }
+}
+
+/// Typed reading of metadata with errors that name the key.
+struct MetadataKeys {
+  let metadata: Metadata
+  let file: String?
+
+  init(_ metadata: Metadata, file: String?) { (self.metadata, self.file) = (metadata, file) }
+
+  func integer(_ key: String) throws(InputError) -> Int? {
+    guard let value = metadata[key] else { return nil }
+    guard let integer = value.integer else {
+      throw InputError(.type, "a whole number expected", file: file, subject: key)
+    }
+    return integer
+  }
+
+  func size(_ key: String, in range: ClosedRange<Int>, default: Int? = nil) throws(InputError) -> Int {
+    guard let value = try integer(key) ?? `default` else {
+      throw InputError(.missing, "the field is missing", file: file, subject: key)
+    }
+    guard value != 0 else { throw InputError(.shape, "a size of zero", file: file, subject: key) }
+    guard range.contains(value) else {
+      throw InputError(
+        .limit, "a number from \(range.lowerBound) to \(range.upperBound) expected, found \(value)", file: file,
+        subject: key)
+    }
+    return value
+  }
+
+  func number(_ key: String, default: Double? = nil) throws(InputError) -> Double {
+    guard let value = metadata[key] else {
+      if let `default` { return `default` }
+      throw InputError(.missing, "the field is missing", file: file, subject: key)
+    }
+    guard let number = value.double, number.isFinite else {
+      throw InputError(.type, "a finite number expected", file: file, subject: key)
+    }
+    return number
+  }
+}

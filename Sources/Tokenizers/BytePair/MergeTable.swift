@@ -1,0 +1,77 @@
+/// The merges of a byte-pair vocabulary: two neighbouring tokens to their rank and to the token they become.
+///
+/// Open-addressed, 16 bytes a slot, keyed by both ids.
+struct MergeTable: Sendable {
+  struct Merge: Sendable {
+    /// The lower, the earlier; `UInt32.max` where there is no merge.
+    var rank: UInt32
+    var id: Int32
+
+    static let none = Merge(rank: .max, id: -1)
+  }
+
+  private struct Slot: Sendable {
+    var pair: UInt64 = .max
+    var merge = Merge.none
+  }
+
+  private var slots: [Slot]
+  private let multiplier = ByteHash.currentSeed | 1
+  private let shift: UInt64
+  private(set) var count = 0
+
+  /// - Parameter capacity: the number of merges that will be inserted at most.
+  init(capacity: Int) {
+    let wanted = max(capacity * 2, 16)
+    let bits = Int.bitWidth - (wanted - 1).leadingZeroBitCount
+    slots = [Slot](repeating: Slot(), count: 1 << bits)
+    shift = UInt64(64 - bits)
+  }
+
+  @inline(__always)
+  private static func pair(_ left: Int32, _ right: Int32) -> UInt64 {
+    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+  }
+
+  @inline(__always)
+  private func slot(of pair: UInt64) -> Int {
+    Int(truncatingIfNeeded: ((pair ^ pair >> 32) &* multiplier ^ pair >> 29) &* 0x9E37_79B9_7F4A_7C15 >> shift)
+  }
+
+  /// - Returns: `false` when the pair was there; then its merge is replaced if `replacing`.
+  mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge, replacing: Bool) -> Bool {
+    let pair = MergeTable.pair(left, right)
+    let mask = slots.count - 1
+    var index = slot(of: pair)
+    while slots[index].pair != .max {
+      if slots[index].pair == pair {
+        if replacing { slots[index].merge = merge }
+        return false
+      }
+      index = (index + 1) & mask
+    }
+    slots[index] = Slot(pair: pair, merge: merge)
+    count += 1
+    return true
+  }
+
+  @inline(__always)
+  func merge(_ left: Int32, _ right: Int32) -> Merge {
+    let pair = MergeTable.pair(left, right)
+    let mask = slots.count - 1
+    var index = slot(of: pair)
+    while true {
+      let found = slots[index]
+      if found.pair == pair { return found.merge }
+      if found.pair == .max { return .none }
+      index = (index + 1) & mask
+    }
+  }
+
+  /// All merges, earliest first.
+  var ordered: [(left: Int32, right: Int32, merge: Merge)] {
+    slots.filter { $0.pair != .max }.sorted { $0.merge.rank < $1.merge.rank }.map {
+      (Int32(truncatingIfNeeded: $0.pair >> 32), Int32(truncatingIfNeeded: $0.pair), $0.merge)
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/// Encodes the pieces of one text, remembering those it has met: in a long text most come again.
+///
+/// The memory is direct-mapped and holds no bytes or ids of its own: where the piece stood in the text and where its ids
+/// stand in the output.
+struct PieceEncoder {
+  private struct Entry {
+    var hash: UInt64 = 0
+    var textStart: UInt32 = 0
+    var length: UInt32 = 0
+    var outStart: UInt32 = 0
+    var outCount: UInt32 = 0
+  }
+
+  private var entries: [Entry] = []
+  private let mask: Int
+  private var scratch = BytePairModel.Scratch()
+
+  /// - Parameter textBytes: length of the text, by which the memory is sized; beyond 4 GiB there is none.
+  init(textBytes: Int) {
+    let wanted = textBytes < 1 << 32 ? min(max(textBytes / 8, 16), 1 << 15) : 1
+    let size = 1 << (Int.bitWidth - 1 - wanted.leadingZeroBitCount)
+    mask = size - 1
+    entries = [Entry](repeating: Entry(), count: size)
+  }
+
+  /// Appends the ids of the piece `text[start..<end]`. Always the same `text` and `out`, which only grows.
+  @inline(__always)
+  mutating func encode(
+    _ text: Span<UInt8>, _ start: Int, _ end: Int, _ vocabulary: borrowing Vocabulary, _ model: borrowing BytePairModel,
+    into out: inout [Int32]
+  ) {
+    if end - start == 1 {
+      let id = model.byteTokens[Int(text[start])]
+      if id >= 0 {
+        out.append(id)
+        return
+      }
+    }
+    let hash = vocabulary.hash(text, start, end)
+    if model.ignoresMerges {
+      let id = vocabulary.id(of: text, start, end, hash: hash)
+      if id >= 0 {
+        out.append(id)
+        return
+      }
+    }
+    let slot = Int(truncatingIfNeeded: hash >> 8) & mask
+    let entry = entries[slot]
+    if entry.hash == hash, Int(entry.length) == end - start, equal(text, Int(entry.textStart), start, end - start) {
+      for index in Int(entry.outStart)..<Int(entry.outStart + entry.outCount) { out.append(out[index]) }
+      return
+    }
+    let outStart = out.count
+    model.merge(text, start, end, &scratch, into: &out)
+    if mask > 0 {
+      entries[slot] = Entry(
+        hash: hash, textStart: UInt32(truncatingIfNeeded: start), length: UInt32(truncatingIfNeeded: end - start),
+        outStart: UInt32(truncatingIfNeeded: outStart), outCount: UInt32(truncatingIfNeeded: out.count - outStart))
+    }
+  }
+
+  @inline(__always)
+  private func equal(_ text: Span<UInt8>, _ a: Int, _ b: Int, _ length: Int) -> Bool {
+    for index in 0..<length where text[a + index] != text[b + index] { return false }
+    return true
+  }
+}

@@ -1,0 +1,251 @@
+import Bytes
+
+/// Builds vocabulary and merges from the `model` of a tokenizer.json.
+struct BytePairBuilder {
+  private(set) var vocabulary: Vocabulary
+  private(set) var model: BytePairModel
+  /// Texts outside the byte alphabet, to their ids.
+  private var verbatim: [[UInt8]: Int32] = [:]
+  /// Of a GGUF's vocabulary.
+  private(set) var added: [AddedToken] = []
+
+  init(_ json: JSONValue) throws(InputError) {
+    try BytePairBuilder.requireByteLevel(json)
+    let entries = try json.required("vocab")
+    let merges = try json.required("merges")
+    guard entries.kind == .object else { throw entries.mismatch("an object of tokens and ids", "vocab") }
+    guard entries.count <= Limits.tokens else { throw BytePairBuilder.tooMany(entries, "vocab", Limits.tokens) }
+    guard merges.kind == .array else { throw merges.mismatch("an array of merges", "merges") }
+    guard merges.count <= Limits.merges else { throw BytePairBuilder.tooMany(merges, "merges", Limits.merges) }
+
+    vocabulary = Vocabulary(capacity: entries.count, bytes: entries.count * 8)
+    model = BytePairModel(
+      merges: MergeTable(capacity: merges.count), byteTokens: [],
+      ignoresMerges: try json.optional("ignore_merges")?.bool("ignore_merges") ?? false)
+    try read(entries)
+    try read(merges: merges)
+
+    model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
+    if let unknown = json.optional("unk_token") {
+      model.unknown = try id(ofText: unknown.string("unk_token"))
+      guard model.unknown >= 0 else {
+        throw InputError(
+          .missing, "the unknown token is not in the vocabulary", file: json.file, subject: "unk_token",
+          offset: unknown.offset)
+      }
+      model.fusesUnknown = try json.optional("fuse_unk")?.bool("fuse_unk") ?? false
+    }
+  }
+
+  private static func requireByteLevel(_ json: JSONValue) throws(InputError) {
+    func refuse(_ what: String, _ value: JSONValue, _ subject: String) -> InputError {
+      InputError(
+        .unsupported, what, file: json.file, subject: subject, offset: value.offset,
+        remedy: "byte-level BPE as in GPT-2 and Llama 3 is supported")
+    }
+    if let type = json.optional("type") {
+      let name = try type.string("type")
+      guard name == "BPE" else { throw refuse("a \(name) model is not supported", type, "model.type") }
+    }
+    if let fallback = json.optional("byte_fallback"), try fallback.bool("byte_fallback") {
+      throw refuse("a SentencePiece vocabulary with byte fallback is not supported", fallback, "byte_fallback")
+    }
+    if let dropout = json.optional("dropout"), try dropout.double("dropout") != 0 {
+      throw refuse("merges dropped at random are not supported", dropout, "dropout")
+    }
+    for key in ["continuing_subword_prefix", "end_of_word_suffix"] {
+      if let affix = json.optional(key), try !affix.string(key).isEmpty {
+        throw refuse("a \(key) is not supported", affix, key)
+      }
+    }
+  }
+
+  private static func tooMany(_ value: JSONValue, _ subject: String, _ limit: Int) -> InputError {
+    InputError(
+      .limit, "\(value.count) entries, at most \(limit) are read", file: value.file, subject: subject,
+      offset: value.offset)
+  }
+
+  // MARK: Tokens
+
+  private mutating func read(_ entries: JSONValue) throws(InputError) {
+    for (key, value) in try entries.members("vocab") {
+      let id = try value.int(in: 0...Limits.tokens - 1, "vocab")
+      let start = try vocabulary.append { (arena) throws(InputError) in try key.appendUTF8(to: &arena) }
+      try checkLength(start, key)
+      let form: Vocabulary.Form = vocabulary.decodeAlphabet(from: start) ? .bytes : .verbatim
+      if form == .verbatim { verbatim[Array(vocabulary.arena[start...])] = Int32(id) }
+      guard vocabulary.insert(id: id, form: form, start: start) else {
+        throw InputError(
+          .duplicate, "id \(id) is given twice", file: value.file, subject: try key.string(), offset: value.offset)
+      }
+    }
+  }
+
+  private func checkLength(_ start: Int, _ value: JSONValue) throws(InputError) {
+    guard vocabulary.arena.count - start <= Limits.tokenBytes else {
+      throw InputError(
+        .limit, "a token of \(vocabulary.arena.count - start) bytes, at most \(Limits.tokenBytes) are read",
+        file: value.file, subject: "vocab", offset: value.offset)
+    }
+  }
+
+  /// The token whose text, as the file writes it, is `text`; or -1.
+  mutating func id(ofText text: String) -> Int32 {
+    let start = vocabulary.append { $0.append(contentsOf: text.utf8) }
+    defer { vocabulary.truncate(to: start) }
+    if vocabulary.decodeAlphabet(from: start) { return vocabulary.id(ofArenaFrom: start) }
+    return verbatim[Array(text.utf8)] ?? -1
+  }
+
+  // MARK: Merges
+
+  private mutating func read(merges: JSONValue) throws(InputError) {
+    var rank: UInt32 = 0
+    for merge in try merges.elements("merges") {
+      defer { rank += 1 }
+      let start = vocabulary.arena.count
+      defer { vocabulary.truncate(to: start) }
+      let middle: Int
+      if merge.kind == .string {
+        _ = try vocabulary.append { (arena) throws(InputError) in try merge.appendUTF8(to: &arena) }
+        if vocabulary.arena[start...].starts(with: "#version".utf8) { continue }
+        guard let space = split(from: start) else {
+          throw merge.mismatch("two tokens with a space between them", "merges")
+        }
+        middle = space
+      } else {
+        var parts = try merge.elements("merges")
+        guard merge.count == 2, let left = parts.next(), let right = parts.next() else {
+          throw merge.mismatch("two tokens", "merges")
+        }
+        _ = try vocabulary.append { (arena) throws(InputError) in try left.appendUTF8(to: &arena) }
+        middle = vocabulary.arena.count
+        _ = try vocabulary.append { (arena) throws(InputError) in try right.appendUTF8(to: &arena) }
+      }
+      try add(from: start, middle, rank, merge)
+    }
+  }
+
+  /// Takes the one space out of the text from `start` on; where it stood, if there is exactly one.
+  private mutating func split(from start: Int) -> Int? {
+    let text = vocabulary.arena[start...]
+    guard let space = text.firstIndex(of: 0x20), !text[(space + 1)...].contains(0x20) else { return nil }
+    let right = Array(text[(space + 1)...])
+    vocabulary.truncate(to: space)
+    _ = vocabulary.append { $0.append(contentsOf: right) }
+    return space
+  }
+
+  /// The merge of the texts `start..<middle` and `middle...` of the arena.
+  private mutating func add(from start: Int, _ middle: Int, _ rank: UInt32, _ json: JSONValue) throws(InputError) {
+    try checkLength(start, json)
+    do {
+      try add(from: start, middle, rank, replacing: true)
+    } catch {
+      throw error.adding(file: json.file, offset: json.offset)
+    }
+  }
+
+  private mutating func add(from start: Int, _ middle: Int, _ rank: UInt32, replacing: Bool) throws(InputError) {
+    let left = Array(vocabulary.arena[start..<middle])
+    let right = Array(vocabulary.arena[middle...])
+    let leftID = try find(left)
+    let rightID = try find(right)
+    let id = try find(left + right)
+    _ = model.merges.insert(leftID, rightID, MergeTable.Merge(rank: rank, id: id), replacing: replacing)
+  }
+
+  private mutating func find(_ text: [UInt8]) throws(InputError) -> Int32 {
+    let start = vocabulary.append { $0.append(contentsOf: text) }
+    defer { vocabulary.truncate(to: start) }
+    let id = vocabulary.decodeAlphabet(from: start) ? vocabulary.id(ofArenaFrom: start) : verbatim[text] ?? -1
+    guard id >= 0 else {
+      throw InputError(
+        .missing, "a merge names a token that is not in the vocabulary", subject: String(decoding: text, as: UTF8.self))
+    }
+    return id
+  }
+
+  // MARK: Added tokens
+
+  /// The `added_tokens` of the file. One whose text is in the vocabulary has its id there.
+  mutating func addedTokens(_ json: JSONValue?) throws(InputError) -> [AddedToken] {
+    guard let json else { return [] }
+    guard json.count <= Limits.addedTokens else {
+      throw BytePairBuilder.tooMany(json, "added_tokens", Limits.addedTokens)
+    }
+    var tokens: [AddedToken] = []
+    var contents: [ExactString: Int32] = [:]
+    var ids: [Int32: Int] = [:]
+    for entry in try json.elements("added_tokens") {
+      func flag(_ key: String, _ absent: Bool = false) throws(InputError) -> Bool {
+        try entry.optional(key)?.bool(key) ?? absent
+      }
+      let content = try entry.required("content").string("content")
+      let id = Int32(try entry.required("id").int(in: 0...Limits.tokens - 1, "added_tokens"))
+      func conflict(_ what: String) -> InputError {
+        InputError(.duplicate, what, file: entry.file, subject: content, offset: entry.offset)
+      }
+      guard content.utf8.count <= Limits.tokenBytes else {
+        throw InputError(
+          .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
+          file: entry.file, subject: "added_tokens", offset: entry.offset)
+      }
+      let known = self.id(ofText: content)
+      if known >= 0 && known != id { throw conflict("added with id \(id), in the vocabulary with \(known)") }
+      if known < 0 && vocabulary.forms.indices.contains(Int(id)) && vocabulary.forms[Int(id)] != .absent {
+        throw conflict("added with id \(id), which is another token's")
+      }
+      if contents.updateValue(id, forKey: ExactString(content)) != nil { throw conflict("added twice") }
+      if ids.updateValue(tokens.count, forKey: id) != nil { throw conflict("added with id \(id), which is taken") }
+      let special = try flag("special")
+      tokens.append(
+        AddedToken(
+          id: id, content: content, isSpecial: special, isNormalized: try flag("normalized", !special),
+          isSingleWord: try flag("single_word"), stripsLeft: try flag("lstrip"), stripsRight: try flag("rstrip")))
+    }
+    return tokens
+  }
+}
+
+extension BytePairBuilder {
+  /// The vocabulary of a GGUF.
+  /// - Parameter types: `tokenizer.ggml.token_type`, by id; empty when the file has none.
+  init(tokens: [String], types: [Int32], merges: [String], ignoresMerges: Bool) throws(InputError) {
+    vocabulary = Vocabulary(capacity: tokens.count, bytes: tokens.count * 8)
+    model = BytePairModel(
+      merges: MergeTable(capacity: merges.count), byteTokens: [], ignoresMerges: ignoresMerges)
+    for (id, token) in tokens.enumerated() {
+      try add(token, id: id, type: types.isEmpty ? .normal : TokenType(rawValue: types[id]) ?? .normal)
+    }
+    for (rank, merge) in merges.enumerated() {
+      let start = vocabulary.append { $0.append(contentsOf: merge.utf8) }
+      defer { vocabulary.truncate(to: start) }
+      guard let middle = split(from: start) else {
+        throw InputError(
+          .type, "two tokens with a space between them expected, found \"\(merge)\"", subject: "tokenizer.ggml.merges")
+      }
+      try add(from: start, middle, UInt32(rank), replacing: false)
+    }
+    model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
+  }
+
+  private mutating func add(_ token: String, id: Int, type: TokenType) throws(InputError) {
+    guard token.utf8.count <= Limits.tokenBytes else {
+      throw InputError(
+        .limit, "token \(id) has \(token.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
+        subject: "tokenizer.ggml.tokens")
+    }
+    let start = vocabulary.append { $0.append(contentsOf: token.utf8) }
+    var form = Vocabulary.Form.verbatim
+    if type == .normal {
+      if vocabulary.decodeAlphabet(from: start) { form = .bytes } else { verbatim[Array(token.utf8)] = Int32(id) }
+    } else if type != .unused {
+      added.append(AddedToken(id: Int32(id), content: token, isSpecial: type != .userDefined))
+    }
+    guard vocabulary.insert(id: id, form: form, start: start) else {
+      throw InputError(.duplicate, "token \(id) has the text of another", subject: token)
+    }
+  }
+}

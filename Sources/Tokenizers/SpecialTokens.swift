@@ -1,0 +1,73 @@
+/// The tokens with a part to play, in the order in which they are written, and what is put around a text.
+public struct SpecialTokens: Hashable, Sendable {
+  public enum Role: String, Sendable, CaseIterable {
+    case bos, eos, unk, sep, pad, cls, mask, eot, eom
+
+    /// The metadata key, as ggml spells it.
+    var key: String {
+      switch self {
+      case .unk: "tokenizer.ggml.unknown_token_id"
+      case .sep: "tokenizer.ggml.seperator_token_id"
+      case .pad: "tokenizer.ggml.padding_token_id"
+      default: "tokenizer.ggml.\(rawValue)_token_id"
+      }
+    }
+
+    /// The key that says whether the token is added, for those that can be.
+    var addKey: String? {
+      switch self {
+      case .bos, .eos, .sep: "tokenizer.ggml.add_\(rawValue)_token"
+      default: nil
+      }
+    }
+  }
+
+  struct Assignment: Hashable, Sendable {
+    var role: Role
+    var id: Int32
+  }
+
+  struct Addition: Hashable, Sendable {
+    var role: Role
+    var isAdded: Bool
+  }
+
+  var ids: [Assignment] = []
+  var additions: [Addition] = []
+  /// Ids before and after a text.
+  public internal(set) var prefix: [Int32] = []
+  public internal(set) var suffix: [Int32] = []
+
+  public func id(of role: Role) -> Int32? { ids.first { $0.role == role }?.id }
+
+  /// Whether the token is to be added, where it is stated.
+  public func isAdded(_ role: Role) -> Bool? { additions.first { $0.role == role }?.isAdded }
+
+  /// The first id given to a role stays.
+  mutating func assign(_ role: Role, _ id: Int32) {
+    if self.id(of: role) == nil { ids.append(Assignment(role: role, id: id)) }
+  }
+
+  mutating func setAdded(_ role: Role, _ isAdded: Bool) {
+    if let index = additions.firstIndex(where: { $0.role == role }) {
+      additions[index].isAdded = isAdded
+    } else {
+      additions.append(Addition(role: role, isAdded: isAdded))
+    }
+  }
+
+  mutating func setAddedByDefault(_ role: Role, _ isAdded: Bool) {
+    if self.isAdded(role) == nil { setAdded(role, isAdded) }
+  }
+}
+
+/// A chat template: a program in Jinja, copied as it is and never run.
+public struct ChatTemplate: Hashable, Sendable {
+  public var name: String
+  public var text: String
+
+  public init(name: String = "default", text: String) {
+    self.name = name
+    self.text = text
+  }
+}

@@ -1,0 +1,161 @@
+import Bytes
+
+/// The tokens of a model by id, as bytes in one arena, and the way back from bytes to id.
+///
+/// Bytes, never `String`: Swift's strings compare by canonical equivalence, which merges tokens that a vocabulary keeps
+/// apart. The table is open-addressed; a slot holds half the hash beside the id, so that a miss rarely touches the arena.
+struct Vocabulary: Sendable {
+  /// How a token's text is stored.
+  enum Form: UInt8, Sendable {
+    /// No token has this id.
+    case absent
+    /// As the bytes it stands for; found by `id(of:)`.
+    case bytes
+    /// As its own text, which no text is split into by merging: characters outside the byte alphabet, added tokens.
+    case verbatim
+  }
+
+  private(set) var arena: [UInt8] = []
+  private var starts: [UInt32] = []
+  private var lengths: [UInt32] = []
+  private(set) var forms: [Form] = []
+  /// Half the hash above the id plus one; 0 is free.
+  private var slots: [UInt64] = []
+  private var used = 0
+  private let seed = ByteHash.currentSeed
+
+  /// One more than the greatest id.
+  var count: Int { forms.count }
+  /// Tokens that there are.
+  private(set) var population = 0
+
+  init(capacity: Int, bytes: Int) {
+    arena.reserveCapacity(bytes)
+    starts.reserveCapacity(capacity)
+    lengths.reserveCapacity(capacity)
+    forms.reserveCapacity(capacity)
+    slots = [UInt64](repeating: 0, count: Vocabulary.tableSize(capacity))
+  }
+
+  private static func tableSize(_ count: Int) -> Int {
+    let wanted = max(count * 2, 16)
+    return 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount)
+  }
+
+  /// Adds the token whose text `body` appends to the arena.
+  /// - Parameter id: below `Limits.tokens`, checked by the caller.
+  /// - Returns: `false` when the id or, for `bytes`, the text is taken already.
+  mutating func insert(id: Int, form: Form, start: Int) -> Bool {
+    if id >= forms.count {
+      let more = id + 1 - forms.count
+      starts.append(contentsOf: repeatElement(0, count: more))
+      lengths.append(contentsOf: repeatElement(0, count: more))
+      forms.append(contentsOf: repeatElement(.absent, count: more))
+    }
+    guard forms[id] == .absent else { return false }
+    let length = arena.count - start
+    starts[id] = UInt32(start)
+    lengths[id] = UInt32(length)
+    forms[id] = form
+    population += 1
+    if form == .bytes {
+      if used * 2 >= slots.count { grow() }
+      return enter(id, start, arena.count)
+    }
+    return true
+  }
+
+  /// Lets `body` append a text to the arena and says where it begins.
+  mutating func append<E: Error>(_ body: (inout [UInt8]) throws(E) -> Void) throws(E) -> Int {
+    let start = arena.count
+    try body(&arena)
+    return start
+  }
+
+  /// Takes back the text that begins at `start`.
+  mutating func truncate(to start: Int) { arena.removeLast(arena.count - start) }
+
+  /// Rewrites the text from `start` on as the bytes it stands for; `false` when it is no text of the byte alphabet.
+  mutating func decodeAlphabet(from start: Int) -> Bool { ByteAlphabet.decode(&arena, from: start) }
+
+  private mutating func enter(_ id: Int, _ start: Int, _ end: Int) -> Bool {
+    let hash = ByteHash.hash(arena.span, start, end, seed: seed)
+    let mask = slots.count - 1
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    while slots[slot] != 0 {
+      if slots[slot] >> 32 == hash >> 32 {
+        let other = Int(slots[slot] & 0xFFFF_FFFF) - 1
+        if equal(arena.span, start, end, other) { return false }
+      }
+      slot = (slot + 1) & mask
+    }
+    slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id + 1)
+    used += 1
+    return true
+  }
+
+  private mutating func grow() {
+    slots = [UInt64](repeating: 0, count: slots.count * 2)
+    used = 0
+    for id in 0..<forms.count where forms[id] == .bytes {
+      _ = enter(id, Int(starts[id]), Int(starts[id] + lengths[id]))
+    }
+  }
+
+  /// The token that is exactly `bytes[start..<end]`, or -1.
+  @inline(__always)
+  func id(of bytes: Span<UInt8>, _ start: Int, _ end: Int, hash: UInt64) -> Int32 {
+    let mask = slots.count - 1
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    while true {
+      let entry = slots[slot]
+      if entry == 0 { return -1 }
+      if entry >> 32 == hash >> 32 {
+        let id = Int(entry & 0xFFFF_FFFF) - 1
+        if equal(bytes, start, end, id) { return Int32(truncatingIfNeeded: id) }
+      }
+      slot = (slot + 1) & mask
+    }
+  }
+
+  @inline(__always)
+  func hash(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> UInt64 {
+    ByteHash.hash(bytes, start, end, seed: seed)
+  }
+
+  func id(of bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Int32 {
+    id(of: bytes, start, end, hash: hash(bytes, start, end))
+  }
+
+  /// The token that is exactly the text from `start` to the end of the arena, or -1.
+  func id(ofArenaFrom start: Int) -> Int32 { id(of: arena.span, start, arena.count) }
+
+  @inline(__always)
+  private func equal(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ id: Int) -> Bool {
+    let length = Int(lengths[id])
+    guard length == end - start else { return false }
+    let base = Int(starts[id])
+    for index in 0..<length where arena[base + index] != bytes[start + index] { return false }
+    return true
+  }
+
+  /// The bytes of a token; empty for an id without one.
+  func bytes(of id: Int) -> ArraySlice<UInt8> {
+    guard forms.indices.contains(id) else { return [] }
+    return arena[Int(starts[id])..<Int(starts[id]) + Int(lengths[id])]
+  }
+}
+
+/// What is read at most, so that a file can neither exhaust memory nor time.
+enum Limits {
+  /// Greatest id plus one. The largest vocabularies in use have 262,144.
+  static let tokens = 1 << 22
+  static let merges = 1 << 22
+  /// Bytes of one token.
+  static let tokenBytes = 4096
+  static let addedTokens = 1 << 17
+  /// Bytes of a chat template.
+  static let templateBytes = 1 << 20
+  /// Bytes of a tokenizer.json.
+  static let fileBytes = 1 << 28
+}

@@ -1,0 +1,117 @@
+import Bytes
+import Tensors
+
+/// `tokenizer.ggml.token_type`, the numbers of ggml's `llama_token_type`.
+enum TokenType: Int32, Sendable {
+  case normal = 1, unknown, control, userDefined, unused, byte
+}
+
+extension Tokenizer {
+  /// The metadata with which llama.cpp tokenizes as this does: what `convert_hf_to_gguf.py` writes, in its order.
+  ///
+  /// - Parameter vocabularySize: rows of the token embedding; ids without a token become `[PAD{id}]`, unused.
+  /// - Throws: `SHAPE` when there are more tokens than rows, `UNSUPPORTED` when no `pre` of llama.cpp cuts text so.
+  public func ggufMetadata(vocabularySize: Int) throws(InputError) -> Metadata {
+    guard self.vocabularySize <= vocabularySize else {
+      throw InputError(
+        .shape, "the tokenizer has ids up to \(self.vocabularySize - 1), the embedding \(vocabularySize) rows",
+        subject: "tokenizer.ggml.tokens", remedy: "use the tokenizer of this checkpoint")
+    }
+    guard let pre = statedPre ?? preTokenizer.name(ignoresMerges: model.ignoresMerges) else {
+      throw InputError(
+        .unsupported, "llama.cpp has no name for this pre-tokenizer", subject: "tokenizer.ggml.pre")
+    }
+    var metadata = Metadata()
+    metadata["tokenizer.ggml.add_space_prefix"] = statedPrefixSpace.map { .bool($0) }
+    metadata["tokenizer.ggml.model"] = .string("gpt2")
+    metadata["tokenizer.ggml.pre"] = .string(pre)
+    writeTokens(vocabularySize, into: &metadata)
+    let merges = mergeTexts
+    if !merges.isEmpty { metadata["tokenizer.ggml.merges"] = .strings(merges) }
+    for item in special.ids where item.id < vocabularySize { metadata[item.role.key] = .uint32(UInt32(item.id)) }
+    for item in special.additions {
+      if let key = item.role.addKey { metadata[key] = .bool(item.isAdded) }
+    }
+    writeTemplates(into: &metadata)
+    // Upstream writes this for the Llama family with just this size of vocabulary (Granite small, SmolLM).
+    if vocabularySize == 49152 && special.isAdded(.bos) == nil {
+      metadata["tokenizer.ggml.add_bos_token"] = .bool(false)
+    }
+    return metadata
+  }
+
+  private func writeTokens(_ count: Int, into metadata: inout Metadata) {
+    var tokens: [String] = []
+    var types: [Int32] = []
+    tokens.reserveCapacity(count)
+    types.reserveCapacity(count)
+    for id in 0..<count {
+      let (text, type) = tokenAndType(id)
+      tokens.append(text)
+      types.append(type.rawValue)
+    }
+    metadata["tokenizer.ggml.tokens"] = .strings(tokens)
+    metadata["tokenizer.ggml.token_type"] = .int32s(types)
+  }
+
+  private func tokenAndType(_ id: Int) -> (String, TokenType) {
+    guard let text = text(of: id) else { return ("[PAD\(id)]", .unused) }
+    guard let added = added(Int32(id)) else { return (text, .normal) }
+    if added.isSpecial || special.ids.contains(where: { $0.id == added.id }) || Tokenizer.looksSpecial(text) {
+      return (text, .control)
+    }
+    return (text.replacing("\u{2581}"), .userDefined)
+  }
+
+  /// Some models forget to mark their control tokens (llama.cpp 0c1e57098, conversion/base.py).
+  private static func looksSpecial(_ text: String) -> Bool {
+    func between(_ first: String, _ last: String) -> Bool {
+      text.utf8.starts(with: first.utf8) && text.utf8.reversed().starts(with: last.utf8.reversed())
+    }
+    return ["<pad>", "<mask>", "<2mass>", "[@BOS@]"].contains(text) || between("<|", "|>")
+      || between("<\u{FF5C}", "\u{FF5C}>") || between("<unused", ">")
+  }
+
+  private var mergeTexts: [String] {
+    model.merges.ordered.map { merge in
+      spaceless(text(of: Int(merge.left)) ?? "") + " " + spaceless(text(of: Int(merge.right)) ?? "")
+    }
+  }
+
+  /// A space inside a part would end it: written as the character 256 above, as upstream does.
+  private func spaceless(_ text: String) -> String {
+    guard text.utf8.contains(0x20) else { return text }
+    var out = ""
+    for scalar in text.unicodeScalars { out.unicodeScalars.append(scalar == " " ? "\u{120}" : scalar) }
+    return out
+  }
+
+  private func writeTemplates(into metadata: inout Metadata) {
+    var names: [String] = []
+    for template in chatTemplates {
+      guard template.name != "default" else { continue }
+      var name = ""
+      for scalar in template.name.unicodeScalars {
+        let isWord = scalar.isASCII && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil)
+        name.unicodeScalars.append(isWord ? scalar : "_")
+      }
+      guard !name.isEmpty else { continue }
+      metadata["tokenizer.chat_template." + name] = .string(template.text)
+      names.append(name)
+    }
+    if !names.isEmpty { metadata["tokenizer.chat_templates"] = .strings(names) }
+    if let standard = chatTemplates.first(where: { $0.name == "default" }) {
+      metadata["tokenizer.chat_template"] = .string(standard.text)
+    }
+  }
+}
+
+extension String {
+  /// Every `mark` as a space, scalar by scalar.
+  fileprivate func replacing(_ mark: Unicode.Scalar) -> String {
+    guard unicodeScalars.contains(mark) else { return self }
+    var out = ""
+    for scalar in unicodeScalars { out.unicodeScalars.append(scalar == mark ? " " : scalar) }
+    return out
+  }
+}
