@@ -35,6 +35,8 @@ let package = Package(
     room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization"]),
     .executableTarget(name: "quern", dependencies: ["Conversion", argumentParser], swiftSettings: strict),
 
+    .executableTarget(
+      name: "quern-peer", dependencies: ["Tokenizers", "GGUF"], path: "Tests/PeerTests/Probe", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),

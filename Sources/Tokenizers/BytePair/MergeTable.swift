@@ -35,7 +35,8 @@ struct MergeTable: Sendable {
 
   @inline(__always)
   private func slot(of pair: UInt64) -> Int {
-    Int(truncatingIfNeeded: ((pair ^ pair >> 32) &* multiplier ^ pair >> 29) &* 0x9E37_79B9_7F4A_7C15 >> shift)
+    let mixed = (pair ^ pair >> 32) &* multiplier
+    return Int(truncatingIfNeeded: ((mixed ^ mixed >> 29) &* 0x9E37_79B9_7F4A_7C15) >> shift)
   }
 
   /// - Returns: `false` when the pair was there; then its merge is replaced if `replacing`.

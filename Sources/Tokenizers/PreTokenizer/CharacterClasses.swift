@@ -91,3 +91,13 @@ extension CharacterClass {
     return (lead, 1)
   }
 }
+
+/// The class of every code point, for the comparison with peers.
+package enum CharacterClassProbe {
+  package static var all: [UInt8] {
+    (0..<0x110000 as Range<UInt32>).map { value in
+      guard let scalar = Unicode.Scalar(value) else { return 0 }
+      return CharacterClass.classify(Array(String(scalar).utf8).span)[0]
+    }
+  }
+}

@@ -1,5 +1,56 @@
 import Bytes
 
+/// The two tokens of a merge, one after the other, as the bytes they stand for.
+struct MergePair {
+  private(set) var bytes: [UInt8] = []
+  private(set) var middle = 0
+  /// One of them is no text of the byte alphabet; then both are held as text.
+  private(set) var isVerbatim = false
+  private var line: [UInt8] = []
+
+  mutating func read(_ left: JSONValue, _ right: JSONValue) throws(InputError) {
+    bytes.removeAll(keepingCapacity: true)
+    try left.appendUTF8(to: &bytes, "merges")
+    isVerbatim = !ByteAlphabet.decode(&bytes, from: 0)
+    middle = bytes.count
+    try right.appendUTF8(to: &bytes, "merges")
+    if isVerbatim || !ByteAlphabet.decode(&bytes, from: middle) {
+      bytes.removeAll(keepingCapacity: true)
+      try left.appendUTF8(to: &bytes, "merges")
+      middle = bytes.count
+      try right.appendUTF8(to: &bytes, "merges")
+      isVerbatim = true
+    }
+  }
+
+  /// Two tokens with a space between them.
+  /// - Returns: `false` for the `#version` line of older files.
+  mutating func read(_ json: JSONValue) throws(InputError) -> Bool {
+    line.removeAll(keepingCapacity: true)
+    try json.appendUTF8(to: &line)
+    if line.starts(with: "#version".utf8) { return false }
+    guard read(line) else { throw json.mismatch("two tokens with a space between them", "merges") }
+    return true
+  }
+
+  /// - Returns: `false` when there is not exactly one space between two tokens.
+  mutating func read(_ line: [UInt8]) -> Bool {
+    guard let space = line.firstIndex(of: 0x20), !line[(space + 1)...].contains(0x20) else { return false }
+    bytes.removeAll(keepingCapacity: true)
+    bytes.append(contentsOf: line[..<space])
+    isVerbatim = !ByteAlphabet.decode(&bytes, from: 0)
+    middle = bytes.count
+    bytes.append(contentsOf: line[(space + 1)...])
+    if isVerbatim || !ByteAlphabet.decode(&bytes, from: middle) {
+      bytes = line
+      bytes.remove(at: space)
+      middle = space
+      isVerbatim = true
+    }
+    return true
+  }
+}
+
 /// Builds vocabulary and merges from the `model` of a tokenizer.json.
 struct BytePairBuilder {
   private(set) var vocabulary: Vocabulary
@@ -27,7 +78,7 @@ struct BytePairBuilder {
 
     model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
     if let unknown = json.optional("unk_token") {
-      model.unknown = try id(ofText: unknown.string("unk_token"))
+      model.unknown = try id(ofText: unknown.string("unk_token").utf8)
       guard model.unknown >= 0 else {
         throw InputError(
           .missing, "the unknown token is not in the vocabulary", file: json.file, subject: "unk_token",
@@ -91,86 +142,57 @@ struct BytePairBuilder {
   }
 
   /// The token whose text, as the file writes it, is `text`; or -1.
-  mutating func id(ofText text: String) -> Int32 {
-    let start = vocabulary.append { $0.append(contentsOf: text.utf8) }
-    defer { vocabulary.truncate(to: start) }
-    if vocabulary.decodeAlphabet(from: start) { return vocabulary.id(ofArenaFrom: start) }
-    return verbatim[Array(text.utf8)] ?? -1
+  func id(ofText text: some Collection<UInt8>) -> Int32 {
+    var bytes = Array(text)
+    if ByteAlphabet.decode(&bytes, from: 0) { return vocabulary.id(of: bytes.span, 0, bytes.count) }
+    return verbatim[Array(text)] ?? -1
   }
 
   // MARK: Merges
 
   private mutating func read(merges: JSONValue) throws(InputError) {
     var rank: UInt32 = 0
+    var pair = MergePair()
     for merge in try merges.elements("merges") {
       defer { rank += 1 }
-      let start = vocabulary.arena.count
-      defer { vocabulary.truncate(to: start) }
-      let middle: Int
       if merge.kind == .string {
-        _ = try vocabulary.append { (arena) throws(InputError) in try merge.appendUTF8(to: &arena) }
-        if vocabulary.arena[start...].starts(with: "#version".utf8) { continue }
-        guard let space = split(from: start) else {
-          throw merge.mismatch("two tokens with a space between them", "merges")
-        }
-        middle = space
+        guard try pair.read(merge) else { continue }
       } else {
         var parts = try merge.elements("merges")
         guard merge.count == 2, let left = parts.next(), let right = parts.next() else {
           throw merge.mismatch("two tokens", "merges")
         }
-        _ = try vocabulary.append { (arena) throws(InputError) in try left.appendUTF8(to: &arena) }
-        middle = vocabulary.arena.count
-        _ = try vocabulary.append { (arena) throws(InputError) in try right.appendUTF8(to: &arena) }
+        try pair.read(left, right)
       }
-      try add(from: start, middle, rank, merge)
+      do {
+        try add(pair, rank, replacing: true)
+      } catch {
+        throw error.adding(file: merge.file, offset: merge.offset)
+      }
     }
   }
 
-  /// Takes the one space out of the text from `start` on; where it stood, if there is exactly one.
-  private mutating func split(from start: Int) -> Int? {
-    let text = vocabulary.arena[start...]
-    guard let space = text.firstIndex(of: 0x20), !text[(space + 1)...].contains(0x20) else { return nil }
-    let right = Array(text[(space + 1)...])
-    vocabulary.truncate(to: space)
-    _ = vocabulary.append { $0.append(contentsOf: right) }
-    return space
+  private mutating func add(_ pair: MergePair, _ rank: UInt32, replacing: Bool) throws(InputError) {
+    let left = try id(of: pair, 0, pair.middle)
+    let right = try id(of: pair, pair.middle, pair.bytes.count)
+    let whole = try id(of: pair, 0, pair.bytes.count)
+    _ = model.merges.insert(left, right, MergeTable.Merge(rank: rank, id: whole), replacing: replacing)
   }
 
-  /// The merge of the texts `start..<middle` and `middle...` of the arena.
-  private mutating func add(from start: Int, _ middle: Int, _ rank: UInt32, _ json: JSONValue) throws(InputError) {
-    try checkLength(start, json)
-    do {
-      try add(from: start, middle, rank, replacing: true)
-    } catch {
-      throw error.adding(file: json.file, offset: json.offset)
-    }
-  }
-
-  private mutating func add(from start: Int, _ middle: Int, _ rank: UInt32, replacing: Bool) throws(InputError) {
-    let left = Array(vocabulary.arena[start..<middle])
-    let right = Array(vocabulary.arena[middle...])
-    let leftID = try find(left)
-    let rightID = try find(right)
-    let id = try find(left + right)
-    _ = model.merges.insert(leftID, rightID, MergeTable.Merge(rank: rank, id: id), replacing: replacing)
-  }
-
-  private mutating func find(_ text: [UInt8]) throws(InputError) -> Int32 {
-    let start = vocabulary.append { $0.append(contentsOf: text) }
-    defer { vocabulary.truncate(to: start) }
-    let id = vocabulary.decodeAlphabet(from: start) ? vocabulary.id(ofArenaFrom: start) : verbatim[text] ?? -1
-    guard id >= 0 else {
-      throw InputError(
-        .missing, "a merge names a token that is not in the vocabulary", subject: String(decoding: text, as: UTF8.self))
-    }
-    return id
+  private func id(of pair: MergePair, _ start: Int, _ end: Int) throws(InputError) -> Int32 {
+    let id =
+      pair.isVerbatim ? id(ofText: pair.bytes[start..<end]) : vocabulary.id(of: pair.bytes.span, start, end)
+    if id >= 0 { return id }
+    let text =
+      pair.isVerbatim
+      ? String(decoding: pair.bytes[start..<end], as: UTF8.self) : ByteAlphabet.text(of: pair.bytes[start..<end])
+    throw InputError(.missing, "a merge names a token that is not in the vocabulary", subject: text)
   }
 
   // MARK: Added tokens
 
   /// The `added_tokens` of the file. One whose text is in the vocabulary has its id there.
-  mutating func addedTokens(_ json: JSONValue?) throws(InputError) -> [AddedToken] {
+  func addedTokens(_ json: JSONValue?) throws(InputError) -> [AddedToken] {
     guard let json else { return [] }
     guard json.count <= Limits.addedTokens else {
       throw BytePairBuilder.tooMany(json, "added_tokens", Limits.addedTokens)
@@ -192,7 +214,7 @@ struct BytePairBuilder {
           .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
           file: entry.file, subject: "added_tokens", offset: entry.offset)
       }
-      let known = self.id(ofText: content)
+      let known = self.id(ofText: content.utf8)
       if known >= 0 && known != id { throw conflict("added with id \(id), in the vocabulary with \(known)") }
       if known < 0 && vocabulary.forms.indices.contains(Int(id)) && vocabulary.forms[Int(id)] != .absent {
         throw conflict("added with id \(id), which is another token's")
@@ -219,14 +241,13 @@ extension BytePairBuilder {
     for (id, token) in tokens.enumerated() {
       try add(token, id: id, type: types.isEmpty ? .normal : TokenType(rawValue: types[id]) ?? .normal)
     }
+    var pair = MergePair()
     for (rank, merge) in merges.enumerated() {
-      let start = vocabulary.append { $0.append(contentsOf: merge.utf8) }
-      defer { vocabulary.truncate(to: start) }
-      guard let middle = split(from: start) else {
+      guard pair.read(Array(merge.utf8)) else {
         throw InputError(
           .type, "two tokens with a space between them expected, found \"\(merge)\"", subject: "tokenizer.ggml.merges")
       }
-      try add(from: start, middle, UInt32(rank), replacing: false)
+      try add(pair, UInt32(rank), replacing: false)
     }
     model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
   }

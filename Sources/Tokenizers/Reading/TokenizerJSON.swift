@@ -9,7 +9,7 @@ extension Tokenizer {
     let json = sources.tokenizer
     if let normalizer = json.optional("normalizer") { try Tokenizer.requireNoNormalizer(normalizer) }
     let preTokenizer = try PreTokenizerReader.read(json.optional("pre_tokenizer"), in: json)
-    var builder = try BytePairBuilder(json.required("model"))
+    let builder = try BytePairBuilder(json.required("model"))
     let added = try builder.addedTokens(json.optional("added_tokens"))
     let special = try SpecialTokensReader.read(sources, added)
 

@@ -72,9 +72,6 @@ struct Vocabulary: Sendable {
     return start
   }
 
-  /// Takes back the text that begins at `start`.
-  mutating func truncate(to start: Int) { arena.removeLast(arena.count - start) }
-
   /// Rewrites the text from `start` on as the bytes it stands for; `false` when it is no text of the byte alphabet.
   mutating func decodeAlphabet(from start: Int) -> Bool { ByteAlphabet.decode(&arena, from: start) }
 
@@ -126,9 +123,6 @@ struct Vocabulary: Sendable {
   func id(of bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Int32 {
     id(of: bytes, start, end, hash: hash(bytes, start, end))
   }
-
-  /// The token that is exactly the text from `start` to the end of the arena, or -1.
-  func id(ofArenaFrom start: Int) -> Int32 { id(of: arena.span, start, arena.count) }
 
   @inline(__always)
   private func equal(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ id: Int) -> Bool {

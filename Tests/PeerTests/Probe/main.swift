@@ -1,0 +1,10 @@
+// quern-peer: what the peer tests ask of the libraries, one file a subcommand. Not a product.
+//   quern-peer SUBCOMMAND ARGUMENTS…
+import Bytes
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+switch arguments.first {
+case "tokenize": try tokenize(Array(arguments.dropFirst()))
+case "character-classes": try characterClasses(Array(arguments.dropFirst()))
+case let name: throw InputError(.name, "no such subcommand", subject: name)
+}
