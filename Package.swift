@@ -24,10 +24,11 @@ let package = Package(
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CKernels"),
     room("Bytes", []),
     room("Tensors", ["Bytes", "CKernels", "COpenBLAS"]),
-    room("Checkpoints", ["Tensors"]),
+    room("Checkpoints", ["Tensors", "CZlib"]),
     room("GGUF", ["Tensors"]),
     room("Tokenizers", ["Tensors"]),
     room("Models", ["Tensors"]),
