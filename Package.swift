@@ -37,14 +37,15 @@ let package = Package(
     .executableTarget(name: "quern", dependencies: ["Conversion", argumentParser], swiftSettings: strict),
 
     .executableTarget(
-      name: "quern-peer", dependencies: ["Tokenizers", "GGUF"], path: "Tests/PeerTests/Probe", swiftSettings: strict),
+      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Checkpoints", "Models"], path: "Tests/PeerTests/Probe",
+      swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),
     tests("Checkpoints"),
     tests("GGUF"),
     tests("Tokenizers"),
-    tests("Models"),
+    tests("Models", ["Checkpoints"]),
     tests("Quantization"),
     tests("Conversion"),
     .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),
