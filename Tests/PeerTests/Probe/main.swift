@@ -6,5 +6,7 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "tokenize": try tokenize(Array(arguments.dropFirst()))
 case "character-classes": try characterClasses(Array(arguments.dropFirst()))
+case "quantize": try quantizeBlocks(Array(arguments.dropFirst()))
+case "dequantize": try dequantizeBlocks(Array(arguments.dropFirst()))
 case let name: throw InputError(.name, "no such subcommand", subject: name)
 }
