@@ -40,14 +40,16 @@ let package = Package(
     .executableTarget(name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 
     .executableTarget(
-      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization"], path: "Tests/PeerTests/Probe", swiftSettings: strict),
+    .executableTarget(
+      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],
+      path: "Tests/PeerTests/Probe", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),
     tests("Checkpoints"),
     tests("GGUF"),
     tests("Tokenizers"),
-    tests("Models"),
+    tests("Models", ["Checkpoints"]),
     tests("Quantization"),
     tests("Conversion"),
     .testTarget(

@@ -23,35 +23,15 @@ enum WeightDecoder {
   }
 
   private static func decodePiece(_ tensor: Tensor, rows: Range<Int>, _ target: MatrixView) throws {
+    guard BlockDecoder.supports(tensor.dtype) else {
+      throw InputError(.unsupported, "\(tensor.dtype) cannot be decoded", subject: tensor.name)
+    }
     let bytes = try tensor.read(rows: rows)
     for row in 0..<target.rows {
       let start = row * tensor.rowBytes
-      try unsafe decodeRow(bytes, start, tensor, target.pointer(row: row))
-    }
-  }
-
-  private static func decodeRow(
-    _ bytes: [UInt8], _ start: Int, _ tensor: Tensor, _ row: UnsafeMutablePointer<Float>
-  ) throws {
-    unsafe try bytes.withUnsafeBytes { raw in
-      for index in 0..<tensor.columns {
-        switch tensor.dtype {
-        case .f32:
-          unsafe row[index] = Float(
-            bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: start + 4 * index, as: UInt32.self)))
-        case .bf16:
-          unsafe row[index] = Float(
-            bitPattern: UInt32(
-              UInt16(littleEndian: raw.loadUnaligned(fromByteOffset: start + 2 * index, as: UInt16.self))) << 16)
-        case .f16:
-          unsafe row[index] = Float(
-            Float16(
-              bitPattern: UInt16(
-                littleEndian: raw.loadUnaligned(fromByteOffset: start + 2 * index, as: UInt16.self))))
-        default:
-          throw InputError(.unsupported, "\(tensor.dtype) cannot be decoded", subject: tensor.name)
-        }
-      }
+      let stored = unsafe bytes.span.bytes.extracting(start..<start + tensor.rowBytes)
+      var values = unsafe MutableSpan(_unsafeStart: target.pointer(row: row), count: tensor.columns)
+      BlockDecoder.decode(stored, as: tensor.dtype, into: &values)
     }
   }
 }
