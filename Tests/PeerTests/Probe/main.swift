@@ -6,5 +6,6 @@ let arguments = Array(CommandLine.arguments.dropFirst())
 switch arguments.first {
 case "tokenize": try tokenize(Array(arguments.dropFirst()))
 case "character-classes": try characterClasses(Array(arguments.dropFirst()))
+case "vocabulary": try vocabulary(Array(arguments.dropFirst()))
 case let name: throw InputError(.name, "no such subcommand", subject: name)
 }
