@@ -40,7 +40,6 @@ let package = Package(
     .executableTarget(name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 
     .executableTarget(
-    .executableTarget(
       name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],
       path: "Tests/PeerTests/Probe", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
