@@ -15,37 +15,44 @@ func tests(_ room: String, _ more: [Target.Dependency] = []) -> Target {
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+
 let package = Package(
   name: "quern",
   products: [.executable(name: "quern", targets: ["quern"])],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
   ],
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CKernels"),
     room("Bytes", []),
     room("Tensors", ["Bytes", "CKernels", "COpenBLAS"]),
-    room("Checkpoints", ["Tensors"]),
+    room("Checkpoints", ["Tensors", "CZlib"]),
     room("GGUF", ["Tensors"]),
     room("Tokenizers", ["Tensors"]),
     room("Models", ["Tensors"]),
     room("Quantization", ["Tensors"]),
-    room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization"]),
-    .executableTarget(name: "quern", dependencies: ["Conversion", argumentParser], swiftSettings: strict),
+    room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto]),
+    .executableTarget(name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 
     .executableTarget(
-      name: "quern-peer", dependencies: ["Tokenizers", "GGUF"], path: "Tests/PeerTests/Probe", swiftSettings: strict),
+      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],
+      path: "Tests/PeerTests/Probe", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),
     tests("Checkpoints"),
     tests("GGUF"),
     tests("Tokenizers"),
-    tests("Models"),
+    tests("Models", ["Checkpoints"]),
     tests("Quantization"),
     tests("Conversion"),
+    .testTarget(
+      name: "PeerTests", dependencies: ["quern", "TestSupport"], path: "Tests/PeerTests/Suite", swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

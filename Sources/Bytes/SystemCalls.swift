@@ -163,6 +163,21 @@ package enum SystemCalls {
   /// Threads that can run at once.
   package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+  /// The largest resident set of this process so far, in bytes.
+  package static var peakResidentBytes: Int {
+    var usage = rusage()
+    #if canImport(Glibc)
+      guard unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return 0 }
+    #else
+      guard unsafe getrusage(RUSAGE_SELF, &usage) == 0 else { return 0 }
+    #endif
+    #if canImport(Darwin)
+      return usage.ru_maxrss
+    #else
+      return usage.ru_maxrss * 1024
+    #endif
+  }
+
   /// The names in a folder, sorted by their bytes; `.` and `..` left out.
   package static func entries(of path: String) throws -> [String] {
     guard let folder = unsafe opendir(path) else { throw SystemError("list", path: path, errno: errno) }

@@ -10,13 +10,14 @@ public import Tensors
 public struct Checkpoint: Sendable {
   public enum Format: String, Sendable {
     case safetensors
+    case torch = "pytorch"
   }
 
   /// As the user gave it.
   public let path: String
   public let format: Format
-  /// Files in the order of their names, the tensors of a file sorted by the bytes of theirs: the order in which
-  /// llama.cpp's converter meets them (0c1e57098).
+  /// Files in the order of their names; the tensors of a safetensors file sorted by the bytes of theirs, those of a
+  /// PyTorch file as they were saved. This is the order in which llama.cpp's converter meets them (0c1e57098).
   public let tensors: [Tensor]
   /// Where the weights lie, for the other files of the model.
   public let folder: ModelFolder

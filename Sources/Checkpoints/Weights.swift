@@ -3,130 +3,100 @@ import Tensors
 
 /// The files of weights that a path stands for, found and opened.
 struct Weights {
-  var format: Checkpoint.Format
-  var files: [RandomAccessFile]
-  var tensors: [Tensor]
-  var notes: [String] = []
+  let format: Checkpoint.Format
+  private(set) var files: [RandomAccessFile] = []
+  private(set) var tensors: [Tensor] = []
+  private(set) var notes: [String] = []
 
-  private static let single = "model.safetensors"
-  private static let index = "model.safetensors.index.json"
+  /// One file of weights, read as what its content is.
+  private struct Part {
+    let format: Checkpoint.Format
+    let file: RandomAccessFile
+    let tensors: [Tensor]
+    var notes: [String] = []
+
+    /// - Parameter isSafetensors: what its name claims. A name that belies the content is an error, never a reason to try
+    ///   another reader.
+    init(_ file: RandomAccessFile, isSafetensors: Bool) throws {
+      self.file = file
+      if isSafetensors {
+        format = .safetensors
+        tensors = try SafetensorsFile(file).tensors
+      } else {
+        format = .torch
+        let torch = try TorchFile(file, kind: FileKind(file))
+        tensors = torch.tensors
+        if !torch.otherKeys.isEmpty {
+          let keys = torch.otherKeys.prefix(4).map { printable($0, limit: 40) }.joined(separator: ", ")
+          notes = ["\(torch.otherKeys.count) entries beside the tensors are left out: \(keys)"]
+        }
+      }
+    }
+  }
 
   /// What the user named: a file of weights, or an index.
   init(_ file: RandomAccessFile, in folder: ModelFolder) throws {
     let kind = try FileKind(file)
-    let claimsSafetensors = file.path.utf8.suffix(12).elementsEqual(".safetensors".utf8)
-    switch kind {
-    case .safetensors:
-      try self.init(safetensors: [SafetensorsFile(file)])
-    case .json:
+    if kind == .json, !WeightNames.isSafetensors(file.path) {
       try self.init(ShardIndex(file), in: folder)
-    case _ where claimsSafetensors:
-      // Never read as what the name belies; the reader says what is wrong.
-      try self.init(safetensors: [SafetensorsFile(file)])
+      return
+    }
+    switch kind {
+    case _ where WeightNames.isSafetensors(file.path), .safetensors:
+      try self.init([Part(file, isSafetensors: true)])
     case .torchZip, .torchLegacy, .tar:
-      throw Weights.unsupported(kind.rawValue, file.path)
+      try self.init([Part(file, isSafetensors: false)])
     default:
       throw kind.refusal(expected: "a checkpoint", file: file.path)
     }
   }
 
-  /// What a folder holds.
+  /// What a folder holds. Safetensors win over pickles of the same weights.
   init(in folder: ModelFolder) throws {
     let names = try folder.names()
-    let hasSingle = names.contains(Weights.single)
-    if names.contains(Weights.index) {
-      let index = try ShardIndex(folder.open(Weights.index))
-      guard !hasSingle || index.shards.contains(Weights.single) else {
-        throw InputError(
-          .duplicate, "holds two models: \(Weights.single), and the shards of \(Weights.index)", file: folder.path,
-          remedy: "give the path of the one that you mean")
+    for (single, index) in [WeightNames.safetensors, WeightNames.torch] {
+      if names.contains(index) {
+        let index = try ShardIndex(folder.open(index))
+        guard !names.contains(single) || index.shards.contains(single) else {
+          throw InputError(
+            .duplicate, "holds two models: \(single), and the shards of \(index.path)", file: folder.path,
+            remedy: "give the path of the one that you mean")
+        }
+        try self.init(index, in: folder)
+      } else if let shards = try WeightNames.complete(single, among: names, folder: folder.path) {
+        try self.init(shards.map { try Part(folder.open($0), isSafetensors: WeightNames.isSafetensors($0)) })
+      } else {
+        continue
       }
-      try self.init(index, in: folder)
-    } else if hasSingle {
-      try self.init(safetensors: [SafetensorsFile(folder.open(Weights.single))])
-    } else {
-      let found = names.filter { $0.hasSuffix(".safetensors") }
-      guard !found.isEmpty else { throw Weights.nothing(in: folder, names) }
-      try self.init(safetensors: Weights.completeSet(found, in: folder).map { try SafetensorsFile(folder.open($0)) })
+      if format == .safetensors, names.contains(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
+        notes.append("pytorch_model*.bin is not read, the safetensors beside it are")
+      }
+      return
     }
-    let pickles = names.filter { $0.hasSuffix(".bin") && $0.hasPrefix("pytorch_model") }
-    if !pickles.isEmpty { notes.append("pytorch_model*.bin is not read, the safetensors beside it are") }
+    throw WeightNames.nothing(among: names, folder: folder.path)
   }
 
   private init(_ index: ShardIndex, in folder: ModelFolder) throws {
-    let files = try index.shards.map { try SafetensorsFile(folder.open($0)) }
-    try index.check(files.map(\.tensors))
-    self.init(opened: files)
+    let parts = try index.shards.map { try Part(folder.open($0), isSafetensors: WeightNames.isSafetensors($0)) }
+    try index.check(parts.map(\.tensors))
+    try self.init(parts)
   }
 
-  private init(safetensors files: [SafetensorsFile]) throws {
+  private init(_ parts: [Part]) throws {
+    format = parts.first?.format ?? .safetensors
     var names: [ExactString: String] = [:]
-    for file in files {
-      for tensor in file.tensors {
-        if let other = names.updateValue(file.file.path, forKey: ExactString(tensor.name)) {
-          throw InputError(
-            .duplicate, "the tensor stands also in \(other)", file: file.file.path, subject: tensor.name)
+    for part in parts {
+      guard part.format == format else {
+        throw InputError(.unsupported, "shards of one model in two formats", file: part.file.path)
+      }
+      for tensor in part.tensors {
+        if let other = names.updateValue(part.file.path, forKey: ExactString(tensor.name)) {
+          throw InputError(.duplicate, "the tensor stands also in \(other)", file: part.file.path, subject: tensor.name)
         }
       }
+      files.append(part.file)
+      tensors += part.tensors
+      notes += part.notes
     }
-    self.init(opened: files)
-  }
-
-  private init(opened files: [SafetensorsFile]) {
-    format = .safetensors
-    self.files = files.map(\.file)
-    tensors = files.flatMap(\.tensors)
-  }
-
-  /// Without an index, the one file there is, or the shards `NAME-00001-of-0000N` when all of them are there.
-  private static func completeSet(_ names: [String], in folder: ModelFolder) throws(InputError) -> [String] {
-    if names.count == 1, shard(names[0]) == nil { return names }
-    guard let (stem, _, count) = shard(names[0]), names.allSatisfy({ shard($0)?.stem == stem }) else {
-      throw InputError(
-        .missing, "holds \(names.count) safetensors files, and nothing says which of them are the model",
-        file: folder.path, remedy: "give the path of one file, or add model.safetensors.index.json")
-    }
-    for (place, name) in names.enumerated() {
-      guard let (_, number, total) = shard(name), total == count, number == place + 1 else {
-        throw missingShard(place + 1, of: count, folder)
-      }
-    }
-    guard names.count == count else { throw missingShard(names.count + 1, of: count, folder) }
-    return names
-  }
-
-  private static func missingShard(_ number: Int, of count: Int, _ folder: ModelFolder) -> InputError {
-    InputError(
-      .missing, "shard \(number) of \(count) is missing", file: folder.path, remedy: "download the missing file")
-  }
-
-  /// `("model", 1, 3)` of `model-00001-of-00003.safetensors`.
-  private static func shard(_ name: String) -> (stem: String, number: Int, count: Int)? {
-    let parts = name.dropLast(".safetensors".count).split(separator: "-", omittingEmptySubsequences: false)
-    guard parts.count >= 4, parts[parts.count - 2] == "of", let number = Int(parts[parts.count - 3]),
-      let count = Int(parts[parts.count - 1])
-    else { return nil }
-    return (parts.dropLast(3).joined(separator: "-"), number, count)
-  }
-
-  private static func nothing(in folder: ModelFolder, _ names: [String]) -> InputError {
-    if let name = names.first(where: { $0.hasPrefix("pytorch_model") || $0.hasSuffix(".pth") || $0.hasSuffix(".pt") }) {
-      return unsupported(
-        name.hasPrefix("consolidated") ? "Meta shards (\(name))" : "PyTorch pickles (\(name))", folder.path)
-    }
-    if names.contains(where: { $0.hasSuffix(".gguf") }) {
-      return InputError(
-        .missing, "holds no safetensors, but GGUF files", file: folder.path,
-        remedy: "give the path of the GGUF file itself")
-    }
-    return InputError(
-      .missing, "holds no model: model.safetensors or model.safetensors.index.json expected", file: folder.path,
-      remedy: "check the path, or download the weights")
-  }
-
-  private static func unsupported(_ what: String, _ path: String) -> InputError {
-    InputError(
-      .unsupported, "\(what) cannot be read yet", file: path,
-      remedy: "use the model's safetensors: model.safetensors, or its shards with model.safetensors.index.json")
   }
 }

@@ -27,7 +27,7 @@ package enum GGUFFormat {
   // Ours: far above any real model, low enough that a hostile file costs nothing.
   package static let maximumKeys: UInt64 = 1 << 16
   package static let maximumTensors: UInt64 = 1 << 18
-  package static let maximumHeaderBytes = 1 << 28
+  package static let maximumHeaderBytes = 1 << 27
   package static let alignments = 8...(1 << 20)
 }
 

@@ -71,7 +71,7 @@ struct HeaderCursor {
   mutating func strings(_ count: UInt64, _ what: @autoclosure () -> String) throws -> [String] {
     try check(count * 8, what())  // cannot wrap: count is at most 2^30
     var strings: [String] = []
-    strings.reserveCapacity(min(Int(count), 1 << 16))
+    strings.reserveCapacity(Int(count))
     while strings.count < Int(count) {
       let bytes = buffer  // outlives the span, so that `self` may change
       let span = bytes.span

@@ -129,6 +129,8 @@ struct HostileFile: Sendable, CustomTestStringConvertible {
       HostileFile(113, "2^64-1 strings in 2^36 bytes", .limit, array(8, .max), sparseSize: 1 << 36),
       HostileFile(113, "2^30 empty strings in 2^36 bytes", .limit, array(8, 1 << 30), sparseSize: 1 << 36),
       HostileFile(113, "2^30 strings without bytes", .truncated, array(8, 1 << 30)),
+      HostileFile(
+        138, "a token of 2^31 + 1 bytes", .limit, array(8, 1, [1, 0, 0, 0x80, 0, 0, 0, 0]), sparseSize: 1 << 36),
       HostileFile(114, "2^61 uint64", .limit, array(10, 1 << 61)),
       HostileFile(114, "2^61 float64", .limit, array(12, 1 << 61)),
       HostileFile(115, "2^30 uint8 without bytes", .truncated, array(0, 1 << 30)),

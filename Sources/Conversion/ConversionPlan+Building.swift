@@ -1,0 +1,65 @@
+public import Bytes
+public import Quantization
+import Tensors
+
+import GGUF
+import Models
+
+extension ConversionPlan {
+  /// Decides types, sizes and places for converting `input` by `recipe`.
+  ///
+  /// Tensors lie in the order in which llama-quantize writes them (llama.cpp 0c1e57098, llama-quant.cpp): those of no block
+  /// by name, then block by block, each by name. The two keys that it sets stand last, as it leaves them, so that
+  /// `llama-quantize COPY` of our file is the same file.
+  /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
+  public init(
+    _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
+    overriding overrides: [(key: String, value: MetadataOverrideValue)] = []
+  ) throws {
+    let tensors = TensorOrder.indices(of: input.model.tensors.map(\.name)).map { input.model.tensors[$0] }
+    try importance?.check(against: tensors)
+    let parameters = input.model.parameters
+    let decisions = try recipe.decide(
+      tensors,
+      facts: RecipeFacts(
+        layerCount: parameters.layerCount, headCount: parameters.headCount,
+        keyValueHeadCount: parameters.keyValueHeadCount, expertCount: 0, hasImatrix: importance != nil),
+      hasImportance: { importance?.contains($0) ?? false })
+
+    var metadata = input.metadata
+    metadata["general.quantization_version"] = nil
+    metadata["general.quantization_version"] = .uint32(2)
+    metadata["general.file_type"] = nil
+    metadata["general.file_type"] = .uint32(recipe.fileType.id)
+    for (key, value) in overrides { metadata[key] = value.value }
+
+    let layout = try GGUFLayout(
+      metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) })
+    header = layout.header
+    self.metadata = layout.metadata
+    fileBytes = layout.fileSize
+    entries = zip(zip(tensors, decisions), layout.entries).map { pair, place in
+      Entry(source: pair.0, type: pair.1.type, offset: place.offset, byteCount: place.byteCount, note: pair.1.note)
+    }
+  }
+
+  /// The plan as `--dry-run --json` prints it.
+  public func json(output: String) -> JSONText {
+    .object([
+      ("output", .string(output)), ("file_bytes", .int(fileBytes)), ("bits_per_weight", .double(bitsPerWeight)),
+      ("bytes_read", .int(sourceBytes)),
+      (
+        "tensors",
+        .array(
+          entries.map { entry in
+            .object([
+              ("name", .string(entry.source.name)), ("source_type", .string(entry.source.dtype.name)),
+              ("type", .string(entry.type.name)),
+              ("shape", .array(entry.source.shape.dimensions.map { .int($0) })), ("bytes", .int(entry.byteCount)),
+              ("offset", .int(entry.offset)), ("note", entry.note.map { .string($0) } ?? .null),
+            ])
+          })
+      ),
+    ])
+  }
+}

@@ -1,0 +1,83 @@
+import Bytes
+import Models
+import Tensors
+import Tokenizers
+
+/// How a text is pushed through a model.
+public struct WalkOptions: Sendable {
+  /// Tokens in a chunk.
+  public var context: Int
+  /// At most so many chunks; all when `nil`.
+  public var chunks: Int?
+  public var jobs: Int
+  /// Bytes that the hidden states of all models together may take.
+  public var stateBytes: Int
+
+  public init(context: Int = 512, chunks: Int? = nil, jobs: Int, stateBytes: Int = 1 << 30) {
+    (self.context, self.chunks, self.jobs, self.stateBytes) = (context, chunks, jobs, stateBytes)
+  }
+
+  /// `text` in the tokens of `model`, cut by the perplexity rule.
+  func chunks(of text: TextFile, for model: ModelInput) throws -> TextChunks {
+    let tokens = model.tokenizer.encode(text.bytes, addSpecial: true, parseSpecial: false)
+    do {
+      return try TextChunks(
+        tokens, context: context, bos: model.tokenizer.addsBOS ? model.tokenizer.bosID : nil, limit: chunks)
+    } catch {
+      throw error.adding(file: text.path)
+    }
+  }
+
+  func evaluation(_ text: TextChunks, _ activity: String, _ progress: ProgressHandler?) -> Evaluation {
+    Evaluation(text, stateBytes: stateBytes) { walked in
+      progress?(Progress(activity, unit: .steps, done: walked.done, total: walked.total))
+    }
+  }
+}
+
+/// The perplexity of one model on a text.
+public struct PerplexityRun {
+  private let model: ModelInput
+  private let text: TextFile
+  private let options: WalkOptions
+
+  public init(model: ModelInput, text: TextFile, options: WalkOptions) {
+    (self.model, self.text, self.options) = (model, text, options)
+  }
+
+  public struct Report: Sendable {
+    public var perplexity: Double
+    public var standardError: Double
+    public var tokensScored: Int
+    public var chunks: Int
+    public var context: Int
+    public var tokensPerSecond: Double
+    public var model: String
+
+    public var json: JSONText {
+      .object([
+        ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
+        ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
+        ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
+      ])
+    }
+
+    public var text: String {
+      """
+      perplexity \(decimals(perplexity, 4)) ± \(decimals(standardError, 4)) over \(tokensScored) tokens in \
+      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s
+      """
+    }
+  }
+
+  public func run(progress: ProgressHandler? = nil) throws -> Report {
+    let chunks = try options.chunks(of: text, for: model)
+    let began = ContinuousClock.now
+    let pass = try ForwardPass(model.model, jobs: options.jobs)
+    let score = try options.evaluation(chunks, "walking the layers", progress).perplexity(of: pass)
+    return Report(
+      perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
+      context: chunks.context,
+      tokensPerSecond: Double(chunks.count * chunks.context) / Machine.seconds(since: began), model: model.path)
+  }
+}

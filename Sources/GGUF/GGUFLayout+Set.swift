@@ -1,0 +1,59 @@
+public import Bytes
+public import Tensors
+
+extension GGUFLayout {
+  /// The layouts of a set of files that hold the tensors in order: all metadata in the first, `split.*` in each, as
+  /// gguf-split writes them (llama.cpp 0c1e57098). One file without `split.*` when everything fits.
+  ///
+  /// - Parameters:
+  ///   - maximumTensors: tensors in a file; at least 1.
+  ///   - maximumBytes: padded tensor bytes in a file, its header not counted. A larger tensor gets a file of its own.
+  /// - Throws: as `init`; `LIMIT` for more than 65,535 files.
+  public static func set(
+    metadata: Metadata, tensors: [(name: String, dtype: DType, shape: Shape)], alignment: Int? = nil,
+    maximumTensors: Int? = nil, maximumBytes: Int? = nil
+  ) throws(InputError) -> [GGUFLayout] {
+    precondition(maximumTensors ?? 1 > 0 && maximumBytes ?? 1 > 0, "limits must be positive")
+    var metadata = metadata
+    for key in Split.keys { metadata[key] = nil }
+    let whole = try GGUFLayout(metadata: metadata, tensors: tensors, alignment: alignment)
+    let files = try whole.files(maximumTensors: maximumTensors, maximumBytes: maximumBytes)
+    if files.count == 1 { return [whole] }
+    guard let count = UInt16(exactly: files.count), let total = Int32(exactly: tensors.count) else {
+      throw InputError(.limit, "\(files.count) files, where at most 65535 can be; split less finely")
+    }
+    var layouts: [GGUFLayout] = []
+    for (number, range) in files.enumerated() {
+      var part = number == 0 ? whole.metadata : Metadata()
+      part[Split.numberKey] = .uint16(UInt16(number))
+      part[Split.tensorsKey] = .int32(total)
+      part[Split.countKey] = .uint16(count)
+      layouts.append(
+        try GGUFLayout(metadata: part, tensors: Array(tensors[range]), alignment: whole.alignment))
+    }
+    return layouts
+  }
+
+  /// The name of file `number` (from 0) of a set: `PREFIX-00001-of-00002.gguf`.
+  public static func setFileName(_ prefix: String, _ number: Int, of count: Int) -> String {
+    Split.name(prefix, number, of: count)
+  }
+
+  /// Which entries go into which file.
+  private func files(maximumTensors: Int?, maximumBytes: Int?) throws(InputError) -> [Range<Int>] {
+    var files: [Range<Int>] = []
+    var start = 0
+    var bytes = 0
+    for (index, entry) in entries.enumerated() {
+      let size = try SizeArithmetic.aligned(entry.byteCount, to: alignment)
+      let full = index - start >= maximumTensors ?? .max || bytes + size > maximumBytes ?? .max
+      if full && index > start {
+        files.append(start..<index)
+        (start, bytes) = (index, 0)
+      }
+      bytes += size
+    }
+    files.append(start..<entries.count)
+    return files
+  }
+}

@@ -1,0 +1,184 @@
+import Bytes
+public import Tensors
+
+/// A Llama computed in F32, a layer at a time over all chunks of a text, so that weights are read once and no more than
+/// one layer of them is in memory.
+///
+/// ```swift
+/// let pass = try ForwardPass(model, jobs: 8)
+/// var states = try pass.embed(chunks)
+/// for layer in 0..<pass.layerCount { try pass.apply(layer: layer, to: states) }
+/// try pass.logits(of: [511], in: states, into: tile)
+/// ```
+///
+/// A chunk is computed by one thread and chunks in parallel; results do not depend on `jobs`. Two passes may share their
+/// buffers and be driven side by side. A pass is not to be used from two threads at once.
+public final class ForwardPass {
+  public let model: ModelSource
+  public let jobs: Int
+  private let buffers: Buffers
+  private let outputNorm: Matrix
+  private let ropeDivisors: [Float]?
+  private var rope: RopeTable?
+  private var residentOutput: Matrix?
+
+  /// Rows of logits that are computed together. Fixed, so that sums are taken alike in every run.
+  public static let rowsPerTile = 512
+
+  /// Below this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
+  private static let residentLimit = 256 << 20
+
+  /// - Parameters:
+  ///   - jobs: threads.
+  ///   - other: a pass over a model of the same sizes, whose buffers are used too.
+  /// - Throws: `NONFINITE` for frequencies that are no positive numbers; what reading throws.
+  public init(_ model: ModelSource, jobs: Int, sharing other: ForwardPass? = nil) throws {
+    self.model = model
+    self.jobs = max(1, jobs)
+    let parameters = model.parameters
+    if let other, other.model.parameters.hasSameSizes(as: parameters) {
+      buffers = other.buffers
+    } else {
+      buffers = try Buffers(parameters)
+    }
+    outputNorm = try Matrix(rows: 1, columns: parameters.hiddenSize)
+    if let tensor = model["output_norm.weight"] { try WeightDecoder.decode(tensor, into: outputNorm.view, jobs: 1) }
+    ropeDivisors = try model["rope_freqs.weight"].map { tensor in
+      let divisors = try Matrix(rows: 1, columns: tensor.columns)
+      try WeightDecoder.decode(tensor, into: divisors.view, jobs: 1)
+      guard divisors.view.values.allSatisfy({ $0.isFinite && $0 > 0 }) else {
+        throw InputError(.nonFinite, "a rotary divisor is no positive number", subject: tensor.name)
+      }
+      return divisors.view.values
+    }
+  }
+
+  public var parameters: LlamaParameters { model.parameters }
+  public var layerCount: Int { parameters.layerCount }
+
+  /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states.
+  public static func stateBytes(_ parameters: LlamaParameters, tokens: Int) -> Int {
+    tokens * parameters.hiddenSize * MemoryLayout<Float>.stride
+  }
+
+  /// The embeddings of `chunks`, whose tokens have positions from 0.
+  /// - Throws: `BOUNDS` for an id that the vocabulary has not.
+  public func embed(_ chunks: [[Int32]]) throws -> HiddenStates {
+    guard let table = model["token_embd.weight"] else {
+      throw InputError(.missing, "the tensor is missing", subject: "token_embd.weight")
+    }
+    for id in chunks.lazy.joined() where id < 0 || Int(id) >= table.rows {
+      throw InputError(
+        .bounds, "token \(id) is not in the vocabulary of \(table.rows)", subject: table.name,
+        remedy: "use the tokenizer that belongs to the model")
+    }
+    let states = try HiddenStates(chunkLengths: chunks.map(\.count), columns: parameters.hiddenSize)
+    try Parallel.forEach(chunks.count, jobs: jobs) { chunk in
+      let rows = states.matrix[states.chunks[chunk]]
+      for (row, id) in chunks[chunk].enumerated() {
+        try WeightDecoder.decode(table, rows: Int(id)..<Int(id) + 1, into: rows[row..<row + 1], jobs: 1)
+      }
+    }
+    try prepareRope(chunks.map(\.count).max() ?? 0)
+    return states
+  }
+
+  /// Passes `states` through block `layer`, in place.
+  public func apply(layer: Int, to states: HiddenStates) throws {
+    precondition(layer >= 0 && layer < layerCount, "no such layer")
+    let longest = states.chunks.map(\.count).max() ?? 0
+    guard longest > 0 else { return }
+    try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
+    try buffers.block.load(layer, of: model, jobs: jobs)
+    try prepareRope(longest)
+    guard let rope else { return }
+    let (block, scratch) = (buffers.block, buffers.scratch)
+    try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
+      block.apply(to: states.matrix[states.chunks[chunk]], rope: rope, scratch[worker])
+    }
+  }
+
+  /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
+  /// vocabulary).
+  /// - Parameter rows: at most `rowsPerTile`.
+  public func logits(of rows: some Collection<Int>, in states: HiddenStates, into tile: Matrix) throws {
+    precondition(rows.count <= ForwardPass.rowsPerTile && rows.count <= tile.rows, "too many rows for a tile")
+    precondition(tile.columns == parameters.vocabularySize, "a tile of another width")
+    guard let output = model["output.weight"] ?? model["token_embd.weight"] else {
+      throw InputError(.missing, "the tensor is missing", subject: "output.weight")
+    }
+    let normed = buffers.normed[0..<rows.count]
+    for (index, row) in rows.enumerated() {
+      unsafe RowMath.rmsNorm(
+        states.matrix[row..<row + 1].pointer, outputNorm.view.pointer, epsilon: Float(parameters.normEpsilon),
+        into: normed.pointer(row: index), count: parameters.hiddenSize)
+    }
+    if residentOutput == nil, output.shape.elementCount * 4 <= ForwardPass.residentLimit {
+      let matrix = try Matrix(rows: output.rows, columns: output.columns)
+      try WeightDecoder.decode(output, into: matrix.view, jobs: jobs)
+      residentOutput = matrix
+    }
+    let step = buffers.outputRows
+    let (resident, count) = (residentOutput, rows.count)
+    let pieces = resident == nil ? try buffers.outputPieces(workers: jobs) : []
+    try Parallel.forEachWithWorker((output.rows + step - 1) / step, jobs: jobs) { piece, worker in
+      let part = piece * step..<min(output.rows, (piece + 1) * step)
+      let weight: MatrixView
+      if let resident {
+        weight = resident[part]
+      } else {
+        weight = pieces[worker][0..<part.count]
+        try WeightDecoder.decode(output, rows: part, into: weight, jobs: 1)
+      }
+      tile[0..<count, part].assign(normed, timesTransposed: weight)
+    }
+  }
+
+  private func prepareRope(_ positions: Int) throws(InputError) {
+    if let rope, rope.cosines.rows >= positions { return }
+    var scale = 1.0
+    if case .linear(let factor) = parameters.ropeScaling { scale = 1 / factor }
+    rope = try RopeTable(
+      positions: positions, headSize: parameters.headSize, theta: parameters.ropeTheta, divisors: ropeDivisors,
+      positionScale: scale)
+  }
+}
+
+extension LlamaParameters {
+  /// Whether every tensor has the same shape in both, so that one may stand beside the other.
+  package func hasSameSizes(as other: LlamaParameters) -> Bool {
+    (hiddenSize, feedForwardSize, headCount, keyValueHeadCount, headSize, vocabularySize)
+      == (
+        other.hiddenSize, other.feedForwardSize, other.headCount, other.keyValueHeadCount, other.headSize,
+        other.vocabularySize
+      ) && hasAttentionBias == other.hasAttentionBias && hasFeedForwardBias == other.hasFeedForwardBias
+  }
+}
+
+/// One layer's weights and the scratch of each thread; shared by passes that are driven in turn.
+private final class Buffers {
+  let block: LlamaBlock
+  let normed: Matrix
+  /// Rows of the output matrix that are multiplied at a time.
+  let outputRows: Int
+  private let parameters: LlamaParameters
+  private(set) var scratch: [LlamaBlock.Scratch] = []
+  private var pieces: [Matrix] = []
+
+  init(_ parameters: LlamaParameters) throws(InputError) {
+    self.parameters = parameters
+    block = try LlamaBlock(parameters)
+    normed = try Matrix(rows: ForwardPass.rowsPerTile, columns: parameters.hiddenSize)
+    outputRows = max(64, min(4096, (1 << 22) / parameters.hiddenSize) & ~63)
+  }
+
+  func prepare(workers: Int, tokens: Int) throws(InputError) {
+    if let first = scratch.first, first.tokens < tokens { scratch = [] }
+    while scratch.count < workers { scratch.append(try LlamaBlock.Scratch(parameters, tokens: tokens)) }
+  }
+
+  func outputPieces(workers: Int) throws(InputError) -> [Matrix] {
+    while pieces.count < workers { pieces.append(try Matrix(rows: outputRows, columns: parameters.hiddenSize)) }
+    return pieces
+  }
+}

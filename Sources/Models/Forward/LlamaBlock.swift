@@ -1,0 +1,126 @@
+import Bytes
+import Tensors
+
+/// One transformer block's weights in F32, in buffers that the next block's replace.
+struct LlamaBlock: Sendable {
+  private let weights: [String: Matrix]
+  private let parameters: LlamaParameters
+
+  init(_ parameters: LlamaParameters) throws(InputError) {
+    self.parameters = parameters
+    var weights: [String: Matrix] = [:]
+    for (part, dimensions) in parameters.layerTensors {
+      weights[part] = try Matrix(rows: dimensions.count == 1 ? 1 : dimensions[0], columns: dimensions.last!)
+    }
+    self.weights = weights
+  }
+
+  /// Reads block `layer` of `model`.
+  func load(_ layer: Int, of model: ModelSource, jobs: Int) throws {
+    for (part, matrix) in weights {
+      guard let tensor = model["blk.\(layer).\(part)"] else { continue }
+      try WeightDecoder.decode(tensor, into: matrix.view, jobs: jobs)
+    }
+  }
+
+  private func weight(_ part: String) -> MatrixView { weights[part]!.view }
+
+  /// Room for one chunk's intermediate values.
+  struct Scratch: Sendable {
+    /// Queries that attend together; a block's scores stay in the cache.
+    static let queryBlock = 128
+
+    let normed, query, key, value, attended, scores, gate, up: Matrix
+
+    init(_ parameters: LlamaParameters, tokens: Int) throws(InputError) {
+      normed = try Matrix(rows: tokens, columns: parameters.hiddenSize)
+      query = try Matrix(rows: tokens, columns: parameters.querySize)
+      key = try Matrix(rows: tokens, columns: parameters.keyValueSize)
+      value = try Matrix(rows: tokens, columns: parameters.keyValueSize)
+      attended = try Matrix(rows: tokens, columns: parameters.querySize)
+      scores = try Matrix(rows: min(tokens, Scratch.queryBlock), columns: tokens)
+      gate = try Matrix(rows: tokens, columns: parameters.feedForwardSize)
+      up = try Matrix(rows: tokens, columns: parameters.feedForwardSize)
+    }
+
+    var tokens: Int { normed.rows }
+  }
+
+  /// `h += attention(norm(h)); h += feedForward(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
+  func apply(to hidden: MatrixView, rope: RopeTable, _ scratch: Scratch) {
+    let rows = 0..<hidden.rows
+    let normed = scratch.normed[rows]
+    norm(hidden, "attn_norm.weight", into: normed)
+    let (query, key, value) = (scratch.query[rows], scratch.key[rows], scratch.value[rows])
+    project(normed, "attn_q", into: query)
+    project(normed, "attn_k", into: key)
+    project(normed, "attn_v", into: value)
+    rotate(query, heads: parameters.headCount, rope)
+    rotate(key, heads: parameters.keyValueHeadCount, rope)
+    let attended = scratch.attended[rows]
+    attend(query, key, value, scratch.scores, into: attended)
+    project(attended, "attn_output", into: hidden, adding: true)
+
+    norm(hidden, "ffn_norm.weight", into: normed)
+    let (gate, up) = (scratch.gate[rows], scratch.up[rows])
+    project(normed, "ffn_gate", into: gate)
+    project(normed, "ffn_up", into: up)
+    for row in rows {
+      unsafe RowMath.swiGLU(gate.pointer(row: row), up.pointer(row: row), count: parameters.feedForwardSize)
+    }
+    project(gate, "ffn_down", into: hidden, adding: true)
+  }
+
+  /// y (tokens, out) = x (tokens, in) Wᵀ + b, or added to what `y` holds.
+  private func project(_ x: MatrixView, _ name: String, into y: MatrixView, adding: Bool = false) {
+    y.assign(x, timesTransposed: weight(name + ".weight"), keeping: adding ? 1 : 0)
+    guard let bias = weights[name + ".bias"]?.view else { return }
+    for row in 0..<y.rows { unsafe RowMath.add(bias.pointer, to: y.pointer(row: row), count: y.columns) }
+  }
+
+  private func norm(_ x: MatrixView, _ name: String, into y: MatrixView) {
+    let weight = weight(name)
+    for row in 0..<x.rows {
+      unsafe RowMath.rmsNorm(
+        x.pointer(row: row), weight.pointer, epsilon: Float(parameters.normEpsilon), into: y.pointer(row: row),
+        count: x.columns)
+    }
+  }
+
+  private func rotate(_ x: MatrixView, heads: Int, _ rope: RopeTable) {
+    let (cosines, sines) = (rope.cosines.view, rope.sines.view)
+    for row in 0..<x.rows {
+      unsafe RowMath.rotate(
+        x.pointer(row: row), heads: heads, headSize: parameters.headSize, cosines: cosines.pointer(row: row),
+        sines: sines.pointer(row: row))
+    }
+  }
+
+  /// Causal attention, head by head: `softmax(q kᵀ / sqrt(headSize)) v`, row `i` seeing rows `0...i`; several query heads
+  /// share a key head.
+  private func attend(
+    _ query: MatrixView, _ key: MatrixView, _ value: MatrixView, _ scores: Matrix, into attended: MatrixView
+  ) {
+    let size = parameters.headSize
+    let group = parameters.headCount / parameters.keyValueHeadCount
+    let scale = 1 / Float(size).squareRoot()
+    for head in 0..<parameters.headCount {
+      let columns = head * size..<(head + 1) * size
+      let shared = head / group * size..<(head / group + 1) * size
+      var first = 0
+      while first < query.rows {
+        let block = first..<min(query.rows, first + Scratch.queryBlock)
+        let window = scores[0..<block.count, 0..<block.upperBound]
+        window.assign(query[block, columns], timesTransposed: key[0..<block.upperBound, shared], scale: scale)
+        for row in 0..<block.count {
+          let seen = first + row + 1
+          let pointer = unsafe window.pointer(row: row)
+          unsafe RowMath.softmax(pointer, count: seen)
+          unsafe (pointer + seen).update(repeating: 0, count: window.columns - seen)
+        }
+        attended[block, columns].assign(window, times: value[0..<block.upperBound, shared])
+        first = block.upperBound
+      }
+    }
+  }
+}

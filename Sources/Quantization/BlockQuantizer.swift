@@ -1,0 +1,84 @@
+public import Tensors
+
+/// Numbers -> stored elements: ggml's reference quantizers, bit for bit (llama.cpp 0c1e57098, ggml-quants.c, built without
+/// fused multiply-add as it ships for x86).
+///
+/// `quantizeReference` is the definition, in plain Swift; `quantize` gives the same bytes and uses a kernel where there is
+/// one.
+public enum BlockQuantizer {
+  /// Quantizes X (rows, columns).
+  ///
+  /// - Parameters:
+  ///   - x: rows one after another, all finite: what ggml does with NaN is undefined (see `firstNonFinite`).
+  ///   - columns: elements of a row, a whole number of blocks of `type`.
+  ///   - importance: of each column, shared by all rows; the weighted search is used when it is given. Formats that have
+  ///     none (`Q8_0`, plain numbers) ignore it.
+  ///   - out: at least as many bytes as the blocks take; those are overwritten.
+  public static func quantize(
+    _ x: Span<Float>, columns: Int, as type: DType, importance: Span<Float>?, into out: inout MutableRawSpan
+  ) {
+    quantizeReference(x, columns: columns, as: type, importance: importance, into: &out)
+  }
+
+  /// The definition of `quantize`.
+  public static func quantizeReference(
+    _ x: Span<Float>, columns: Int, as type: DType, importance: Span<Float>?, into out: inout MutableRawSpan
+  ) {
+    precondition(columns > 0 && columns % type.blockElements == 0 && x.count % columns == 0, "not whole rows of blocks")
+    if let importance { precondition(importance.count == columns, "importance is not one a column") }
+    precondition(out.byteCount / type.blockBytes >= x.count / type.blockElements, "too small an output")
+    for row in 0..<x.count / columns {
+      let values = x.extracting(row * columns..<(row + 1) * columns)
+      var writer = ByteWriter(position: row * (columns / type.blockElements) * type.blockBytes)
+      switch type {
+      case .f32: for value in 0..<columns { writer.put(values[value].bitPattern, &out) }
+      case .f16: for value in 0..<columns { writer.put(Half.bits(values[value]), &out) }
+      case .bf16: for value in 0..<columns { writer.put(BrainFloat.bits(values[value]), &out) }
+      case .q8_0: BlockQ8_0.quantize(values, &writer, &out)
+      case .q4_0: Symmetric32.quantize(values, bits: 4, importance: importance, &writer, &out)
+      case .q5_0: Symmetric32.quantize(values, bits: 5, importance: importance, &writer, &out)
+      case .q4_1: Affine32.quantize(values, bits: 4, importance: importance, &writer, &out)
+      case .q5_1: Affine32.quantize(values, bits: 5, importance: importance, &writer, &out)
+      case .q2_K: BlockQ2_K.quantize(values, importance: importance, &writer, &out)
+      case .q3_K: BlockQ3_K.quantize(values, importance: importance, &writer, &out)
+      case .q4_K: BlockQ45_K.quantize(values, bits: 4, importance: importance, &writer, &out)
+      case .q5_K: BlockQ45_K.quantize(values, bits: 5, importance: importance, &writer, &out)
+      case .q6_K: BlockQ6_K.quantize(values, importance: importance, &writer, &out)
+      default: preconditionFailure("\(type) has no quantizer; ask `supports` first")
+      }
+    }
+  }
+
+  /// Whether `quantize` knows `type`.
+  public static func supports(_ type: DType) -> Bool {
+    switch type {
+    case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
+    default: false
+    }
+  }
+
+  /// The index of the first value that is NaN or infinite.
+  public static func firstNonFinite(_ x: Span<Float>) -> Int? {
+    // The largest exponent of a chunk tells; this vectorises, and only a bad chunk is searched.
+    var start = 0
+    while start < x.count {
+      let end = min(start + 4096, x.count)
+      var exponents: UInt32 = 0
+      for index in start..<end { exponents = max(exponents, x[index].bitPattern & 0x7FFF_FFFF) }
+      if exponents >= 0x7F80_0000 { return (start..<end).first { !x[$0].isFinite } }
+      start = end
+    }
+    return nil
+  }
+}
+
+/// Writes little-endian values one after another.
+struct ByteWriter {
+  var position: Int
+
+  @inline(__always)
+  mutating func put<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, _ out: inout MutableRawSpan) {
+    out.storeBytes(of: value.littleEndian, toByteOffset: position, as: T.self)
+    position += MemoryLayout<T>.size
+  }
+}

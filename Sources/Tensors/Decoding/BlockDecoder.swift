@@ -1,0 +1,79 @@
+/// Stored elements -> numbers: what the bytes of each type mean.
+///
+/// `decodeReference` is the definition, in plain Swift; `decode` gives the same bits and uses a kernel where there is one.
+/// It is here and not with the quantizers because a forward pass needs it and must not see them.
+public enum BlockDecoder {
+  /// Decodes `x.count` elements.
+  ///
+  /// - Parameters:
+  ///   - bytes: whole blocks of `type`, at least as many as `x` takes.
+  ///   - x: a whole number of blocks.
+  public static func decode(_ bytes: RawSpan, as type: DType, into x: inout MutableSpan<Float>) {
+    decodeReference(bytes, as: type, into: &x)
+  }
+
+  /// The definition of `decode`.
+  public static func decodeReference(_ bytes: RawSpan, as type: DType, into x: inout MutableSpan<Float>) {
+    precondition(x.count % type.blockElements == 0, "not whole blocks")
+    precondition(bytes.byteCount / type.blockBytes >= x.count / type.blockElements, "too few bytes")
+    let blocks = x.count / type.blockElements
+    switch type {
+    case .f64: for i in 0..<blocks { x[i] = Float(Double(bitPattern: bytes.word(8 * i))) }
+    case .f32: for i in 0..<blocks { x[i] = Float(bitPattern: bytes.word(4 * i)) }
+    case .f16: for i in 0..<blocks { x[i] = Half.float(bytes.word(2 * i)) }
+    case .bf16: for i in 0..<blocks { x[i] = BrainFloat.float(bytes.word(2 * i)) }
+    case .f8E4M3: for i in 0..<blocks { x[i] = Float8.e4m3(bytes.byte(i)) }
+    case .f8E5M2: for i in 0..<blocks { x[i] = Half.float(UInt16(bytes.byte(i)) << 8) }
+    case .q4_0: for i in 0..<blocks { LegacyBlocks.q4_0(bytes, 18 * i, &x, 32 * i) }
+    case .q4_1: for i in 0..<blocks { LegacyBlocks.q4_1(bytes, 20 * i, &x, 32 * i) }
+    case .q5_0: for i in 0..<blocks { LegacyBlocks.q5_0(bytes, 22 * i, &x, 32 * i) }
+    case .q5_1: for i in 0..<blocks { LegacyBlocks.q5_1(bytes, 24 * i, &x, 32 * i) }
+    case .q8_0: for i in 0..<blocks { LegacyBlocks.q8_0(bytes, 34 * i, &x, 32 * i) }
+    case .q2_K: for i in 0..<blocks { KBlocks.q2_K(bytes, 84 * i, &x, 256 * i) }
+    case .q3_K: for i in 0..<blocks { KBlocks.q3_K(bytes, 110 * i, &x, 256 * i) }
+    case .q4_K: for i in 0..<blocks { KBlocks.q4_K(bytes, 144 * i, &x, 256 * i) }
+    case .q5_K: for i in 0..<blocks { KBlocks.q5_K(bytes, 176 * i, &x, 256 * i) }
+    case .q6_K: for i in 0..<blocks { KBlocks.q6_K(bytes, 210 * i, &x, 256 * i) }
+    default: preconditionFailure("\(type) has no decoder; ask `supports` first")
+    }
+  }
+
+  /// Whether `decode` knows `type`.
+  public static func supports(_ type: DType) -> Bool {
+    switch type {
+    case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K,
+      .q6_K:
+      true
+    default: false
+    }
+  }
+}
+
+extension RawSpan {
+  /// The byte at `offset`.
+  @inline(__always)
+  func byte(_ offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
+
+  /// The little-endian word at `offset`, aligned or not.
+  @inline(__always)
+  func word<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int) -> T {
+    T(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+
+  /// The half at `offset`, as a float.
+  @inline(__always)
+  func half(_ offset: Int) -> Float { Half.float(word(offset)) }
+}
+
+/// Eight-bit floats without infinities in E4M3 (OCP 8-bit floating point specification, 1.0).
+public enum Float8 {
+  /// 1 sign, 4 exponent (bias 7), 3 fraction bits; 0x7F and 0xFF are NaN.
+  public static func e4m3(_ bits: UInt8) -> Float {
+    let sign: Float = bits & 0x80 == 0 ? 1 : -1
+    let exponent = Int(bits >> 3 & 0xF)
+    let fraction = Float(bits & 7)
+    if bits & 0x7F == 0x7F { return .nan }
+    if exponent == 0 { return sign * fraction * 0x1p-9 }
+    return sign * (1 + fraction / 8) * Float(sign: .plus, exponent: exponent - 7, significand: 1)
+  }
+}

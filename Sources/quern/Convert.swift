@@ -1,0 +1,134 @@
+import ArgumentParser
+import Bytes
+import Conversion
+import Quantization
+
+struct Convert: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Convert a model to GGUF, quantizing on the way.",
+    discussion: """
+      Reads a Hugging Face folder, safetensors files or a GGUF, and writes one GGUF that llama.cpp and Ollama load. \
+      Tensors are read, mapped, quantized and written piece by piece: memory does not grow with the model, and the output \
+      is the same at any --jobs. It takes its name only when it is complete; what stood there before stands until then.
+
+      EXAMPLES
+        quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf
+        quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --verify wiki.txt
+        quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
+        quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
+
+      TYPES
+      \(RecipeOptions.typeTable)
+      """)
+
+  @Argument(help: "A model folder, a safetensors file or index, or a GGUF.")
+  var input: String
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The GGUF to write.", valueName: "file"))
+  var output: String
+
+  @OptionGroup var recipe: RecipeOptions
+
+  @Option(
+    help: ArgumentHelp("Weigh errors by this importance matrix, a GGUF or .dat of llama-imatrix.", valueName: "file"))
+  var imatrix: String?
+
+  @Option(
+    name: .customLong("override-kv"),
+    help: ArgumentHelp("Set a metadata key; TYPE is int, float, bool or str. Repeatable.", valueName: "key=type:value"))
+  var overrides: [MetadataOverride] = []
+
+  @Option(
+    help: ArgumentHelp("After converting, measure the drift against the input on this text.", valueName: "text"))
+  var verify: String?
+
+  @Flag(help: "Print what would be written, tensor by tensor, and write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Replace the output if it exists.")
+  var force = false
+
+  @OptionGroup var compute: ComputeOptions
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let console = shared.console
+    let began = ContinuousClock.now
+    let input = try ModelInput(opening: input)
+    for note in input.notes { console.say("note: \(note)") }
+    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
+    let plan = try ConversionPlan(
+      input, recipe: recipe.recipe(for: input), importance: importance,
+      overriding: overrides.map { ($0.key, $0.value) })
+    guard !dryRun else { return print(plan) }
+
+    let text = try verify.map { try TextFile(reading: $0) }
+    let file = try OutputFile(output, overwrites: force)
+    let converter = Converter(plan: plan, jobs: compute.threads, importance: importance)
+    let result = try converter.run(into: file, checking: input, progress: console.progress())
+    let seconds = Machine.seconds(since: began)
+
+    let report = try text.map { text in
+      try Verification(
+        candidate: ModelInput(opening: output), reference: input, text: text,
+        options: WalkOptions(jobs: compute.threads)
+      ).run(progress: console.progress())
+    }
+
+    if shared.json {
+      Swift.print(
+        JSONText.object(
+          [
+            ("output", .string(output)), ("file_bytes", .int(result.fileBytes)),
+            ("bits_per_weight", .double(plan.bitsPerWeight)), ("tensors", .int(plan.entries.count)),
+            ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
+            ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
+            ("sha256", .string(result.sha256)),
+          ] + (report.map { [("verify", $0.json)] } ?? [])
+        ).text(indented: true))
+    } else {
+      Swift.print(
+        """
+        \(output): \(megabytes(result.fileBytes)), \(decimals(plan.bitsPerWeight, 2)) bits a weight, \
+        \(plan.entries.count) tensors, \(decimals(seconds, 1)) s
+        sha256 \(result.sha256)
+        """)
+      if let report { Swift.print("\n" + report.text) }
+    }
+  }
+
+  private func print(_ plan: ConversionPlan) {
+    guard !shared.json else {
+      Swift.print(plan.json(output: output).text(indented: true))
+      return
+    }
+    var table = TextTable(columns: ["tensor", "from", "to", "shape", "bytes", "offset", ""])
+    for entry in plan.entries {
+      table.add([
+        printable(entry.source.name), entry.source.dtype.name, entry.type.name, entry.source.shape.description,
+        "\(entry.byteCount)", "\(entry.offset)", entry.note ?? "",
+      ])
+    }
+    Swift.print(table.text)
+    Swift.print(
+      "\(output) would have \(megabytes(plan.fileBytes)), \(decimals(plan.bitsPerWeight, 2)) bits a weight; nothing was written"
+    )
+  }
+}
+
+/// `KEY=TYPE:VALUE`.
+struct MetadataOverride: ExpressibleByArgument {
+  var key: String
+  var value: MetadataOverrideValue
+
+  init?(argument: String) {
+    guard let equals = argument.firstIndex(of: "="), let colon = argument[equals...].firstIndex(of: ":") else {
+      return nil
+    }
+    key = String(argument[..<equals])
+    let type = argument[argument.index(after: equals)..<colon]
+    let text = String(argument[argument.index(after: colon)...])
+    guard !key.isEmpty, let value = MetadataOverrideValue(type: String(type), text: text) else { return nil }
+    self.value = value
+  }
+}

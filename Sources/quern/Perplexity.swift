@@ -1,0 +1,56 @@
+import ArgumentParser
+import Bytes
+import Conversion
+
+struct Perplexity: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure a model's perplexity on a text.",
+    discussion: """
+      By llama.cpp's rule: the text is cut into chunks of --ctx tokens, the first token of each is replaced by the model's \
+      BOS if it uses one, and the second half of each chunk is scored. The forward pass is in F32, one layer at a time over \
+      all chunks, so that weights are read once and memory does not grow with depth.
+
+      EXAMPLES
+        quern perplexity model.gguf --text wiki.txt
+        quern perplexity ./Llama-3.2-1B --text wiki.txt --chunks 40 --json
+      """)
+
+  @Argument(help: "A model folder or a GGUF.")
+  var model: String
+
+  @OptionGroup var walk: WalkArguments
+  @OptionGroup var compute: ComputeOptions
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let console = shared.console
+    let input = try ModelInput(opening: model)
+    let result = try PerplexityRun(
+      model: input, text: TextFile(reading: walk.text), options: walk.options(jobs: compute.threads)
+    ).run(progress: console.progress())
+    if shared.json {
+      print(result.json.text(indented: true))
+    } else {
+      print(result.text)
+    }
+  }
+}
+
+/// Flags of commands that push text through a model.
+struct WalkArguments: ParsableArguments {
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String
+
+  @Option(help: ArgumentHelp("Tokens in a chunk.", valueName: "tokens"))
+  var ctx = 512
+
+  @Option(help: ArgumentHelp("Chunks to use. (default: all)", valueName: "count"))
+  var chunks: Int?
+
+  func validate() throws {
+    if !(8...131_072).contains(ctx) { throw ValidationError("--ctx takes a number from 8 to 131072.") }
+    if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
+  }
+
+  func options(jobs: Int) -> WalkOptions { WalkOptions(context: ctx, chunks: chunks, jobs: jobs) }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Bytes
+import Conversion
+
+/// Flags that every command understands.
+struct SharedOptions: ParsableArguments {
+  @Flag(help: "Print the result as one JSON object.")
+  var json = false
+
+  @Flag(name: [.customShort("q"), .long], help: "Print no progress.")
+  var quiet = false
+
+  @Flag(name: [.customShort("v"), .long], help: "Say more about what is being done.")
+  var verbose = false
+
+  var console: Console { Console(quiet: quiet, verbose: verbose) }
+}
+
+/// Flags of commands that compute.
+struct ComputeOptions: ParsableArguments {
+  @Option(name: [.customShort("j"), .long], help: "Threads to compute on. (default: one a processor)")
+  var jobs: Int?
+
+  @Option(help: ArgumentHelp("Memory to stay within, such as 4G.", valueName: "size"))
+  var memory: ByteSize = ByteSize(bytes: 4 << 30)
+
+  func validate() throws {
+    if let jobs, !(1...1024).contains(jobs) { throw ValidationError("--jobs takes a number from 1 to 1024.") }
+    if memory.bytes < 64 << 20 { throw ValidationError("--memory takes at least 64M.") }
+  }
+
+  var threads: Int { jobs ?? Machine.processorCount }
+}
+
+/// A size such as `512M`, `4G` or `4GiB`; powers of 1024.
+struct ByteSize: ExpressibleByArgument, Equatable, CustomStringConvertible {
+  var bytes: Int
+
+  init(bytes: Int) { self.bytes = bytes }
+
+  init?(argument: String) {
+    let units: [(String, Int)] = [("K", 10), ("M", 20), ("G", 30), ("T", 40)]
+    var digits = argument.uppercased()
+    if digits.hasSuffix("IB") { digits.removeLast(2) } else if digits.hasSuffix("B") { digits.removeLast() }
+    var shift = 0
+    if let unit = units.first(where: { digits.hasSuffix($0.0) }) {
+      digits.removeLast()
+      shift = unit.1
+    }
+    guard let number = Double(digits), number >= 0, number.isFinite, number * Double(1 << shift) < 1e18 else {
+      return nil
+    }
+    bytes = Int(number * Double(1 << shift))
+  }
+
+  var description: String {
+    for (unit, shift) in [("G", 30), ("M", 20), ("K", 10)] where bytes >= 1 << shift && bytes % (1 << shift) == 0 {
+      return "\(bytes >> shift)\(unit)"
+    }
+    return "\(bytes)"
+  }
+
+  var defaultValueDescription: String { description }
+}

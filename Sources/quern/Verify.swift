@@ -1,0 +1,49 @@
+import ArgumentParser
+import Bytes
+import Conversion
+
+struct Verify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure how far a quantized model drifted from its source.",
+    discussion: """
+      Both models are walked side by side, a layer at a time, over the same chunks of text. Printed are both \
+      perplexities, the mean KL divergence of the quantized model's predictions from the reference's full-precision ones, \
+      and how often both put the same token first.
+
+      EXAMPLES
+        quern verify model-q4km.gguf --against ./Llama-3.2-1B --text wiki.txt
+        quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
+      """)
+
+  @Argument(help: "The quantized model.")
+  var model: String
+
+  @Option(help: ArgumentHelp("The model that it was made from.", valueName: "model"))
+  var against: String
+
+  @OptionGroup var walk: WalkArguments
+
+  @Option(help: ArgumentHelp("Fail with exit code 3 when the mean KL divergence is above this.", valueName: "nats"))
+  var maxKld: Double?
+
+  @Option(help: ArgumentHelp("Fail with exit code 3 when top-1 agreement is below this.", valueName: "fraction"))
+  var minTop1: Double?
+
+  @Option(
+    help: ArgumentHelp("Fail with exit code 3 when the ratio of perplexities is above this.", valueName: "ratio"))
+  var maxPplRatio: Double?
+
+  @OptionGroup var compute: ComputeOptions
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let console = shared.console
+    let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
+    let report = try Verification(
+      candidate: ModelInput(opening: model), reference: ModelInput(opening: against),
+      text: TextFile(reading: walk.text), options: walk.options(jobs: compute.threads), gates: gates
+    ).run(progress: console.progress())
+    print(shared.json ? report.json.text(indented: true) : report.text)
+    if let failed = report.failure { throw failed }
+  }
+}
