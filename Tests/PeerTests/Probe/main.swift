@@ -11,6 +11,7 @@ case "evaluate": try evaluate(Array(arguments.dropFirst()))
 case "quantize": try quantizeBlocks(Array(arguments.dropFirst()))
 case "dequantize": try dequantizeBlocks(Array(arguments.dropFirst()))
 case "recipe": try recipe(Array(arguments.dropFirst()))
+case "read-checkpoints": try readCheckpoints(Array(arguments.dropFirst()))
 case "vocabulary": try vocabulary(Array(arguments.dropFirst()))
 case let name: throw InputError(.name, "no such subcommand", subject: name)
 }
