@@ -131,10 +131,10 @@ private enum KeptTensors {
     // Dimensions of one at the front do not count: what is left of them is a vector.
     if tensor.shape.dimensions.drop(while: { $0 == 1 }).count < 2 { return full(tensor, "a vector") }
     if !name.hasSuffix("weight") { return stored(tensor, "no weight") }
-    if name.contains("_norm.weight") { return full(tensor, "a norm") }
-    if name.contains("ffn_gate_inp.weight") { return full(tensor, "chooses experts") }
+    if name.hasBytes("_norm.weight") { return full(tensor, "a norm") }
+    if name.hasBytes("ffn_gate_inp.weight") { return full(tensor, "chooses experts") }
     if recipe.leavesOutputTensor && name == "output.weight" { return stored(tensor, "left as asked") }
-    if name == "position_embd.weight" || name == "token_types.weight" || small.contains(where: name.contains) {
+    if name == "position_embd.weight" || name == "token_types.weight" || small.contains(where: name.hasBytes) {
       return stored(tensor, "small")
     }
     return nil
