@@ -4,8 +4,9 @@ extension Recipe {
   /// The type of every tensor, as llama-quantize decides it (llama.cpp 0c1e57098); decided, and proved feasible, before any
   /// work.
   ///
-  /// Two things differ. Overrides also hold for the file types F32, F16 and BF16, where llama-quantize drops them without
-  /// a word. Norms, biases and expert gates stored in 16 bits become F32, which convert_hf_to_gguf.py does a step earlier.
+  /// Three things differ. Overrides also hold for the file types F32, F16 and BF16, where llama-quantize drops them without
+  /// a word. A type asked for by flag is held against the rows before, not while, quantizing. Norms, biases and expert
+  /// gates stored in 16 bits become F32, which convert_hf_to_gguf.py does a step earlier.
   ///
   /// - Parameters:
   ///   - tensors: all of a model, under their GGUF names, in any order.
