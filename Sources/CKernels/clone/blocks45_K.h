@@ -58,7 +58,7 @@ INLINE void quantize_45_K(int bits, const float *x, uint8_t *out, int count, con
     }
     struct affine r[GROUPS];
     affine_search(plan, s.x, s.w, s.l, r);
-    keep_found(&s.found, at, r);
+    keep_affine(&s.found, at, r);
   }
 
   vf values[16], d[2];
@@ -87,14 +87,9 @@ INLINE void quantize_45_K(int bits, const float *x, uint8_t *out, int count, con
 
   uint8_t level[16][LANES];
   for (int j = 0; j < 16; j++) store_bytes(level[j], levels[j]);
-  uint32_t half[2][LANES];
+  uint16_t half[2][LANES];
   float value[2][LANES];
-  for (int set = 0; set < 2; set++) {
-    vu h = half_bits(d[set]);
-    vf v = half_value(h);
-    __builtin_memcpy(half[set], &h, sizeof h);
-    store(value[set], v);
-  }
+  for (int set = 0; set < 2; set++) round_to_half(d[set], half[set], value[set]);
   for (int b = 0; b < count; b++, out += bits == 4 ? 144 : 176) {
     uint8_t ls[8], lm[8], l[256];
     for (int j = 0; j < 8; j++) {
@@ -102,8 +97,8 @@ INLINE void quantize_45_K(int bits, const float *x, uint8_t *out, int count, con
       lm[j] = level[8 + j][b];
     }
     uint8_t *scales = out + 4;
-    uint16_t pair[2] = {(uint16_t)half[0][b], (uint16_t)half[1][b]};
-    __builtin_memcpy(out, pair, 4);
+    __builtin_memcpy(out, half[0] + b, 2);
+    __builtin_memcpy(out + 2, half[1] + b, 2);
     scale_bytes(ls, lm, scales);
     for (int j = 0; j < 8; j++) {
       // As they will be read back.

@@ -10,10 +10,13 @@
 #include "lanes.h"
 #include "half.h"
 #include "affine.h"
+#include "symmetric.h"
 #include "positive.h"
 #include "final.h"
 #include "super_blocks.h"
+#include "blocks23_K.h"
 #include "blocks45_K.h"
+#include "blocks6_K.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
@@ -23,7 +26,10 @@
 const struct quern_clone NAMED(quern_clone_, CLONE) = {
     .name = QUOTED(CLONE),
     .formats = {
+        [10] = {quantize_q2_K, quantize_q2_K_weighted, NULL},
+        [11] = {quantize_q3_K, quantize_q3_K_weighted, NULL},
         [12] = {quantize_q4_K, quantize_q4_K_weighted, NULL},
         [13] = {quantize_q5_K, quantize_q5_K_weighted, NULL},
+        [14] = {quantize_q6_K, quantize_q6_K_weighted, NULL},
     },
 };

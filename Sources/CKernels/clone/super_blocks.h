@@ -34,7 +34,7 @@ struct affine_found {
   float scale[16 * LANES], minimum[16 * LANES], weight[16 * LANES], inverse[16 * LANES], low[16 * LANES];
 };
 
-INLINE void keep_found(struct affine_found *found, int at, const struct affine *r) {
+INLINE void keep_affine(struct affine_found *found, int at, const struct affine *r) {
   for (int g = 0; g < GROUPS; g++) {
     store(found->scale + at + g * LANES, r[g].scale);
     store(found->minimum + at + g * LANES, r[g].minimum);
@@ -70,5 +70,37 @@ INLINE void importance_weights(const float *x, const float *importance, float va
   UNROLLED for (int i = 0; i < 256; i += LANES) {
     vf v = load(x + i);
     store(weights + i, load(importance + i) * __builtin_elementwise_sqrt(variance + v * v));
+  }
+}
+
+struct symmetric_found {
+  float scale[16 * LANES], weight[16 * LANES], inverse[16 * LANES];
+  int32_t alive[16 * LANES];
+};
+
+INLINE void keep_symmetric(struct symmetric_found *found, int at, const struct symmetric *r) {
+  for (int g = 0; g < GROUPS; g++) {
+    store(found->scale + at + g * LANES, r[g].scale);
+    store(found->inverse + at + g * LANES, r[g].inverse);
+    __builtin_memcpy(found->alive + at + g * LANES, &r[g].alive, sizeof(vi));
+  }
+}
+
+// d of LANES super-blocks as it is stored, and as it will be read.
+INLINE void round_to_half(vf d, uint16_t *half, float *value) {
+  vu h = half_bits(d);
+  store(value, half_value(h));
+  uint32_t wide[LANES];
+  __builtin_memcpy(wide, &h, sizeof h);
+  for (int k = 0; k < LANES; k++) half[k] = (uint16_t)wide[k];
+}
+
+// Four planes of 32 two-bit levels in 32 bytes, twice.
+INLINE void pack_pairs(const uint8_t *l, uint8_t *out) {
+  for (int half = 0; half < 2; half++) {
+    for (int i = 0; i < 32; i++) {
+      const uint8_t *q = l + 128 * half + i;
+      out[32 * half + i] = (uint8_t)(q[0] | q[32] << 2 | q[64] << 4 | q[96] << 6);
+    }
   }
 }
