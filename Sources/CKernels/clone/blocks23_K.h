@@ -10,7 +10,7 @@ INLINE void importance_columns(const float *x, int at, const float *const *impor
       importance_weights(x + 256 * block, importance[block], variance[block], weights + 256 * b);
     }
   }
-  load_columns(weights + at % 16 * N, N, w);
+  load_columns(weights + at % 16 * N, N, GROUPS, w);
 }
 
 // Q2_K: 1. scales, 16 bytes: scale below, min above; 2. qs, 64 bytes; 3. d; 4. dmin.
@@ -25,7 +25,7 @@ static void batch_q2_K(const float *x, uint8_t *out, int count, const float *con
   if (importance) store(variance, mean_squares(x, 1.0f));
   for (int at = 0; at < 16 * LANES; at += STEP) {
     struct affine r[GROUPS];
-    load_columns(x + at * N, N, s.x);
+    load_columns(x + at * N, N, GROUPS, s.x);
     if (importance) {
       importance_columns(x, at, importance, variance, s.weights, s.w);
       affine_search((struct affine_plan){N, 3, -0.9f, 0.05f, 36, false}, s.x, s.w, s.l, r);
@@ -104,47 +104,66 @@ INLINE void pack_3(const uint8_t *l, const uint8_t *scales, uint8_t *out) {
   }
 }
 
-static void batch_q3_K(const float *x, uint8_t *out, int count, const float *const *importance) {
+struct found_3 {
+  struct symmetric_found symmetric;
+  uint8_t levels[16 / REFINED_GROUPS][16][REFINED_GROUPS * LANES];  // of the unweighted search
+};
+
+INLINE void search_3(const float *x, struct found_3 *found) {
+  enum { N = 16, G = REFINED_GROUPS };
+  vf columns[N * G + 1], levels[N * G + 3];
+  for (int at = 0; at < 16 * LANES; at += G * LANES) {
+    struct symmetric r[G];
+    load_columns(x + at * N, N, G, columns);
+    refined_search(N, 4, columns, levels, r);
+    keep_symmetric(&found->symmetric, at, G, r);
+    for (int g = 0; g < G; g++) {
+      for (int i = 0; i < N; i++) {
+        vu level = ((vu)(levels[i * G + g] + ROUNDER) + 4u) & (vu)r[g].alive;
+        store_bytes(found->levels[at / (G * LANES)][i] + g * LANES, level);
+      }
+    }
+  }
+}
+
+INLINE void search_3_weighted(const float *x, const float *const *importance, struct found_3 *found) {
   enum { N = 16, STEP = GROUPS * LANES };
   struct {
     vf x[N * GROUPS + 1], w[N * GROUPS + 3], wx[N * GROUPS + 5];
-    struct symmetric_found found;
     float weights[STEP < 16 ? 256 : STEP * N];
-    uint8_t refined[16 * LANES / STEP][N][STEP];
   } s;
   float variance[LANES];
-  if (importance) store(variance, mean_squares(x, 2.0f));
+  store(variance, mean_squares(x, 2.0f));
   for (int at = 0; at < 16 * LANES; at += STEP) {
     struct symmetric r[GROUPS];
-    load_columns(x + at * N, N, s.x);
-    if (importance) {
-      importance_columns(x, at, importance, variance, s.weights, s.w);
-      for (int i = 0; i < N * GROUPS; i++) s.wx[i] = s.w[i] * s.x[i];
-      for (int g = 0; g < GROUPS; g++) {
-        vf sum = {};
-        for (int i = 0; i < N; i++) sum += s.w[i * GROUPS + g];
-        store(s.found.weight + at + g * LANES, sum);
-        r[g] = symmetric_search(N, 4, false, s.x + g, s.w + g, s.wx + g, GROUPS);
-      }
-    } else {
-      refined_search(N, 4, s.x, s.wx, r);
-      for (int g = 0; g < GROUPS; g++) {
-        r[g].inverse = (vf){};
-        for (int i = 0; i < N; i++) {
-          vu level = (vu)(s.wx[i * GROUPS + g] + ROUNDER) + 4u;
-          store_bytes(s.refined[at / STEP][i] + g * LANES, level & (vu)r[g].alive);
-        }
-      }
+    load_columns(x + at * N, N, GROUPS, s.x);
+    importance_columns(x, at, importance, variance, s.weights, s.w);
+    for (int i = 0; i < N * GROUPS; i++) s.wx[i] = s.w[i] * s.x[i];
+    for (int g = 0; g < GROUPS; g++) {
+      vf sum = {};
+      for (int i = 0; i < N; i++) sum += s.w[i * GROUPS + g];
+      store(found->symmetric.weight + at + g * LANES, sum);
+      r[g] = symmetric_search(N, 4, false, s.x + g, s.w + g, s.wx + g, GROUPS);
     }
-    keep_symmetric(&s.found, at, r);
+    keep_symmetric(&found->symmetric, at, GROUPS, r);
+  }
+}
+
+static void batch_q3_K(const float *x, uint8_t *out, int count, const float *const *importance) {
+  enum { N = 16 };
+  struct found_3 found;
+  if (importance) {
+    search_3_weighted(x, importance, &found);
+  } else {
+    search_3(x, &found);
   }
 
   vf values[16], d;
   vu levels[16];
-  by_super_block(16, s.found.scale, values);
+  by_super_block(16, found.symmetric.scale, values);
   if (importance) {
     vf weight[16], product[16];
-    by_super_block(16, s.found.weight, weight);
+    by_super_block(16, found.symmetric.weight, weight);
     for (int j = 0; j < 16; j++) product[j] = weight[j] * values[j];
     struct symmetric r = symmetric_search(16, 32, true, values, weight, product, 1);
     for (int j = 0; j < 16; j++) {
@@ -179,9 +198,10 @@ static void batch_q3_K(const float *x, uint8_t *out, int count, const float *con
       if (UNLIKELY(dj == 0)) {
         int at = 16 * b + j;
         if (!importance) {
-          for (int i = 0; i < N; i++) l[N * j + i] = s.refined[at / STEP][i][at % STEP];
-        } else if (s.found.alive[at]) {
-          kept_levels(N, xj, s.found.inverse[at], 0, -4, 3, 4, l + N * j);
+          enum { STEP = REFINED_GROUPS * LANES };
+          for (int i = 0; i < N; i++) l[N * j + i] = found.levels[at / STEP][i][at % STEP];
+        } else if (found.symmetric.alive[at]) {
+          kept_levels(N, xj, found.symmetric.inverse[at], 0, -4, 3, 4, l + N * j);
         } else {
           __builtin_memset(l + N * j, 0, N);
         }

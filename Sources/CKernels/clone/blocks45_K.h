@@ -41,13 +41,13 @@ INLINE void quantize_45_K(int bits, const float *x, uint8_t *out, int count, con
       importance ? (struct affine_plan){N, (float)top, -0.9f, 0.05f, 36, false}
                  : (struct affine_plan){N, (float)top, bits == 4 ? -1.0f : -0.5f, 0.1f, bits == 4 ? 20 : 15, false};
   for (int at = 0; at < 8 * LANES; at += STEP) {
-    load_columns(x + at * N, N, s.x);
+    load_columns(x + at * N, N, GROUPS, s.x);
     if (importance) {
       for (int b = 0; b < STEP / 8; b++) {
         int block = at / 8 + b;
         importance_weights(x + 256 * block, importance[block], variance[block], s.weights + 256 * b);
       }
-      load_columns(s.weights, N, s.w);
+      load_columns(s.weights, N, GROUPS, s.w);
     } else {
       for (int g = 0; g < GROUPS; g++) {
         vf sum = {};

@@ -21,20 +21,20 @@ static void batch_q6_K(const float *x, uint8_t *out, int count, const float *con
     float weights[STEP < 16 ? 256 : STEP * N];
   } s;
   for (int at = 0; at < 16 * LANES; at += STEP) {
-    load_columns(x + at * N, N, s.x);
+    load_columns(x + at * N, N, GROUPS, s.x);
     if (importance) {
       // The importance itself is the weight here: no square root of variance and x^2.
       if (at % 16 == 0) {
         for (int b = 0; b * 16 < STEP; b++) __builtin_memcpy(s.weights + 256 * b, importance[at / 16 + b], 1024);
       }
-      load_columns(s.weights + at % 16 * N, N, s.w);
+      load_columns(s.weights + at % 16 * N, N, GROUPS, s.w);
     } else {
       for (int i = 0; i < N * GROUPS; i++) s.w[i] = s.x[i] * s.x[i];
     }
     for (int i = 0; i < N * GROUPS; i++) s.wx[i] = s.w[i] * s.x[i];
     struct symmetric r[GROUPS];
     for (int g = 0; g < GROUPS; g++) r[g] = symmetric_search(N, 32, false, s.x + g, s.w + g, s.wx + g, GROUPS);
-    keep_symmetric(&s.found, at, r);
+    keep_symmetric(&s.found, at, GROUPS, r);
   }
 
   vf scales[16];

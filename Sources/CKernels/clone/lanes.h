@@ -81,14 +81,14 @@ INLINE void transpose(vf r[LANES]) {
   }
 }
 
-// x (GROUPS * LANES, n) -> out (n, GROUPS) vectors: lane k of group g holds row g * LANES + k.
-INLINE void load_columns(const float *x, int n, vf *out) {
-  for (int g = 0; g < GROUPS; g++) {
+// x (groups * LANES, n) -> out (n, groups) vectors: lane k of group g holds row g * LANES + k.
+INLINE void load_columns(const float *x, int n, int groups, vf *out) {
+  for (int g = 0; g < groups; g++) {
     for (int c = 0; c < n; c += LANES) {
       vf r[LANES];
       UNROLLED for (int k = 0; k < LANES; k++) r[k] = load(x + (g * LANES + k) * n + c);
       transpose(r);
-      UNROLLED for (int k = 0; k < LANES; k++) out[(c + k) * GROUPS + g] = r[k];
+      UNROLLED for (int k = 0; k < LANES; k++) out[(c + k) * groups + g] = r[k];
     }
   }
 }

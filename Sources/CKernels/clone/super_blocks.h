@@ -78,8 +78,8 @@ struct symmetric_found {
   int32_t alive[16 * LANES];
 };
 
-INLINE void keep_symmetric(struct symmetric_found *found, int at, const struct symmetric *r) {
-  for (int g = 0; g < GROUPS; g++) {
+INLINE void keep_symmetric(struct symmetric_found *found, int at, int groups, const struct symmetric *r) {
+  for (int g = 0; g < groups; g++) {
     store(found->scale + at + g * LANES, r[g].scale);
     store(found->inverse + at + g * LANES, r[g].inverse);
     __builtin_memcpy(found->alive + at + g * LANES, &r[g].alive, sizeof(vi));

@@ -77,45 +77,83 @@ INLINE struct symmetric symmetric_search(int n, int top, bool wild, const vf *x,
   return result;
 }
 
-// The unweighted search of Q3_K: single levels are moved while that improves the fit with weights x^2. x (n, GROUPS).
+// One element of `refined_search`: its level, and what depends on that.
+struct refined {
+  vf x, level;
+  vf xl, ll;      // its part of the sums
+  vf from, to;    // between these multiples of sum x l the level surely stays
+};
+
+INLINE void refined_place(struct refined *e, int top, vf level) {
+  vf w = e->x * e->x;
+  e->level = level;
+  e->xl = w * e->x * level;
+  e->ll = w * level * level;
+  e->from = choose(level <= (float)-top, all(-__builtin_inff()), level - 0.499f);
+  e->to = choose(level >= (float)(top - 1), all(__builtin_inff()), level + 0.499f);
+}
+
+// Moves the level of one element where that improves the fit; the lanes where it did.
+INLINE vi refined_move(struct refined *e, int top, vf *xl, vf *ll) {
+  vf new_xl = *xl - e->xl;
+  vf new_ll = *ll - e->ll;
+  vf level = integer(clamped_bits(rounded_bits(e->x * new_ll / new_xl), -top, top - 1));
+  vi moves = (new_xl > 0) & (level != e->level);
+  vf w = e->x * e->x;
+  new_xl += w * e->x * level;
+  new_ll += w * level * level;
+  moves &= (new_ll > 0) & (new_xl * new_xl * *ll > *xl * *xl * new_ll);
+  refined_place(e, top, choose(moves, level, e->level));
+  *xl = choose(moves, new_xl, *xl);
+  *ll = choose(moves, new_ll, *ll);
+  return moves;
+}
+
+enum { REFINED_GROUPS = 4 };
+
+// The unweighted search of Q3_K (make_q3_quants): single levels are moved while that improves the fit with weights x^2.
 //
-// A lane without a change would not change in a further round either, so all may go on until none does.
-INLINE void refined_search(int n, int top, const vf *x, vf *l, struct symmetric *result) {
-  vf xl[GROUPS], ll[GROUPS];
-  for (int g = 0; g < GROUPS; g++) {
-    vf inverse = (float)-top / extreme(n, x + g, GROUPS, &result[g].alive);
+// x, levels (n, REFINED_GROUPS), n <= 16.
+//
+// In the first round many levels move, and the groups hide one another's latency. In the others few do: whether one might is
+// seen without a division, with room for the rounding of the test, and only then the move is worked out. A lane without a
+// change would not change in a further round either, so all go on until none does.
+INLINE void refined_search(int n, int top, const vf *x, vf *levels, struct symmetric *result) {
+  enum { G = REFINED_GROUPS };
+  struct refined elements[16][G];
+  vf xl[G], ll[G];
+  vi changed[G];
+  for (int g = 0; g < G; g++) {
+    vf inverse = (float)-top / extreme(n, x + g, G, &result[g].alive);
+    vi alive = result[g].alive;
     xl[g] = ll[g] = (vf){};
     for (int i = 0; i < n; i++) {
-      vf xi = x[i * GROUPS + g], w = xi * xi;
-      vf level = smaller(nearest(inverse * xi), all((float)(top - 1)));
-      l[i * GROUPS + g] = level;
-      xl[g] += w * xi * level;
-      ll[g] += w * level * level;
+      struct refined *e = &elements[i][g];
+      e->x = keep(alive, x[i * G + g]);
+      refined_place(e, top, keep(alive, smaller(nearest(inverse * e->x), all((float)(top - 1)))));
+      xl[g] += e->xl;
+      ll[g] += e->ll;
     }
+    // With these sums the levels of a dead lane surely stay.
+    xl[g] = choose(alive, xl[g], all(1));
+    changed[g] = (vi){};
   }
-  for (int round = 0; round < 5; round++) {
-    vi changed = {};
-    for (int i = 0; i < n; i++) {
-      UNROLLED for (int g = 0; g < GROUPS; g++) {
-        vf xi = x[i * GROUPS + g], old = l[i * GROUPS + g];
-        vf w = xi * xi;
-        vf wx = w * xi;
-        vf new_xl = xl[g] - wx * old;
-        vf new_ll = ll[g] - w * old * old;
-        vi ok = new_xl > 0;
-        vf level = integer(clamped_bits(rounded_bits(xi * new_ll / new_xl), -top, top - 1));
-        ok &= level != old;
-        new_xl += wx * level;
-        new_ll += w * level * level;
-        ok &= (new_ll > 0) & (new_xl * new_xl * ll[g] > xl[g] * xl[g] * new_ll);
-        ok &= result[g].alive;
-        l[i * GROUPS + g] = choose(ok, level, old);
-        xl[g] = choose(ok, new_xl, xl[g]);
-        ll[g] = choose(ok, new_ll, ll[g]);
-        changed |= ok;
+  for (int i = 0; i < n; i++) {
+    UNROLLED for (int g = 0; g < G; g++) changed[g] |= refined_move(&elements[i][g], top, xl + g, ll + g);
+  }
+  for (int g = 0; g < G; g++) {
+    for (int round = 1; round < 5 && any(changed[g]); round++) {
+      changed[g] = (vi){};
+      for (int i = 0; i < n; i++) {
+        struct refined *e = &elements[i][g];
+        vf new_xl = xl[g] - e->xl;
+        vf scaled = e->x * (ll[g] - e->ll);
+        vi stays = (e->from * new_xl < scaled) & (scaled < e->to * new_xl) & (new_xl > 0x1p-100f);
+        if (any(~(stays | (new_xl <= 0)))) changed[g] |= refined_move(e, top, xl + g, ll + g);
       }
     }
-    if (!any(changed)) break;
+    for (int i = 0; i < n; i++) levels[i * G + g] = elements[i][g].level;
+    result[g].scale = keep(result[g].alive & (ll[g] > 0), xl[g] / ll[g]);
+    result[g].inverse = (vf){};
   }
-  for (int g = 0; g < GROUPS; g++) result[g].scale = keep(result[g].alive & (ll[g] > 0), xl[g] / ll[g]);
 }
