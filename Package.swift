@@ -37,17 +37,19 @@ let package = Package(
     room("Models", ["Tensors"]),
     room("Quantization", ["Tensors"]),
     room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto]),
-    .executableTarget(name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
+    .executableTarget(
+      name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 
     .executableTarget(
-      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization"], path: "Tests/PeerTests/Probe", swiftSettings: strict),
+      name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],
+      path: "Tests/PeerTests/Probe", swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),
     tests("Checkpoints"),
     tests("GGUF"),
     tests("Tokenizers"),
-    tests("Models"),
+    tests("Models", ["Checkpoints"]),
     tests("Quantization"),
     tests("Conversion"),
     .testTarget(

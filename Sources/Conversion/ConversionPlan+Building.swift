@@ -16,7 +16,7 @@ extension ConversionPlan {
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
     overriding overrides: [(key: String, value: MetadataOverrideValue)] = []
   ) throws {
-    let tensors = input.model.tensors.sorted { ConversionPlan.place($0.name) < ConversionPlan.place($1.name) }
+    let tensors = TensorOrder.indices(of: input.model.tensors.map(\.name)).map { input.model.tensors[$0] }
     try importance?.check(against: tensors)
     let parameters = input.model.parameters
     let decisions = try recipe.decide(
@@ -41,21 +41,6 @@ extension ConversionPlan {
     entries = zip(zip(tensors, decisions), layout.entries).map { pair, place in
       Entry(source: pair.0, type: pair.1.type, offset: place.offset, byteCount: place.byteCount, note: pair.1.note)
     }
-  }
-
-  /// Sorts as llama-quantize does.
-  private static func place(_ name: String) -> Place {
-    guard name.hasPrefix("blk."), let block = Int(name.dropFirst(4).prefix { $0 != "." }) else {
-      return Place(block: -1, name: ExactString(name))
-    }
-    return Place(block: block, name: ExactString(name))
-  }
-
-  private struct Place: Comparable {
-    var block: Int
-    var name: ExactString
-
-    static func < (a: Place, b: Place) -> Bool { (a.block, a.name) < (b.block, b.name) }
   }
 
   /// The plan as `--dry-run --json` prints it.

@@ -47,7 +47,9 @@ extension ImportanceMatrix {
   }
 
   private func floats(_ tensor: Tensor) throws -> [Float] {
-    guard tensor.dtype == .f32 else { throw InputError(.type, "F32 expected, found \(tensor.dtype)", subject: tensor.name) }
+    guard tensor.dtype == .f32 else {
+      throw InputError(.type, "F32 expected, found \(tensor.dtype)", subject: tensor.name)
+    }
     return try tensor.values(of: 0..<tensor.rows)
   }
 

@@ -73,7 +73,8 @@ public struct Inspection: Sendable {
     }
     tensors = checkpoint.tensors.map { tensor in
       TensorRow(
-        name: tensor.name, type: tensor.dtype.name, shape: tensor.shape.dimensions, bytes: tensor.byteCount, offset: nil)
+        name: tensor.name, type: tensor.dtype.name, shape: tensor.shape.dimensions, bytes: tensor.byteCount, offset: nil
+      )
     }
     shapeOrder = "row-major"
     notes = checkpoint.notes

@@ -5,7 +5,9 @@ public enum Machine {
   public static var processorCount: Int { SystemCalls.processorCount }
   /// The largest resident set so far.
   public static var peakResidentBytes: Int { SystemCalls.peakResidentBytes }
-  public static func seconds(since instant: ContinuousClock.Instant) -> Double { seconds(ContinuousClock.now - instant) }
+  public static func seconds(since instant: ContinuousClock.Instant) -> Double {
+    seconds(ContinuousClock.now - instant)
+  }
   private static func seconds(_ duration: Duration) -> Double { Conversion.seconds(duration) }
 }
 

@@ -35,7 +35,9 @@ public import Bytes
   public convenience init(rows: Int, columns: Int, _ values: [Float]) throws(InputError) {
     precondition(values.count == rows * columns, "values of another shape")
     try self.init(rows: rows, columns: columns)
-    unsafe values.withUnsafeBufferPointer { unsafe base.update(from: $0.baseAddress ?? UnsafePointer(base), count: $0.count) }
+    unsafe values.withUnsafeBufferPointer {
+      unsafe base.update(from: $0.baseAddress ?? UnsafePointer(base), count: $0.count)
+    }
   }
 
   deinit { unsafe free(base) }

@@ -29,7 +29,10 @@ struct RecipeOptions: ParsableArguments {
   var leaveOutputTensor = false
 
   func recipe(for input: ModelInput) throws -> Recipe {
-    try Recipe(named: type ?? "BF16")
+    try Recipe(
+      fileType: type ?? FileType.native(of: input.model.tensors).name, isPure: pure,
+      outputTensorType: outputTensorType, tokenEmbeddingType: tokenEmbeddingType,
+      leavesOutputTensor: leaveOutputTensor, overrides: tensorTypes)
   }
 
   static var typeTable: String {

@@ -52,6 +52,8 @@ if options.metadata:
             failures.append(line)
     print(f"{equal} of {len(keys)} keys equal in type and value")
 
-for line in failures:
+for line in failures[:20]:
     print("DIFFERS", line)
+if len(failures) > 20:
+    print(f"and {len(failures) - 20} more")
 sys.exit(1 if failures else 0)

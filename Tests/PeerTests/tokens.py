@@ -57,6 +57,29 @@ def pre_tokenizer_variants():
     yield "smollm", {"type": "Sequence", "pretokenizers": [digits, with_regex]}
 
 
+def odd_added_tokens(first, vocabulary):
+    """Added tokens with every flag, overlapping one another."""
+    def token(content, **flags):
+        nonlocal first
+        plain = dict(single_word=False, lstrip=False, rstrip=False, normalized=False, special=False)
+        known = vocabulary.get(content)
+        if known is None:
+            known, first = first, first + 1
+        return {**plain, "id": known, "content": content, **flags}
+    return [
+        token("<mask>", lstrip=True, special=True), token("<sep>", rstrip=True, special=True),
+        token("<both>", lstrip=True, rstrip=True), token("cat", single_word=True), token("élan", single_word=True, normalized=True),
+        token("dog", normalized=True), token("dogs and", normalized=True), token("<|a|>", special=True), token("<|a|>b"),
+        token("  "), token("漢字", single_word=True), token("'s "), token("🦙", lstrip=True, normalized=True),
+    ]
+
+
+ODD_TEXTS = [
+    "a <mask> b", "a  <mask><mask> b", " <sep>  x<sep>", "x \u3000<both>\u00a0\n y", "cat concat cats cat. cat_ cat\u0301 cat", "élan xélan élan-", "dog dogs dogs and dogs an",
+    "<|a|><|a|>b<|a|", "a    b     c", "漢字 漢字漢字 x漢字", "it's  ok 's ", "x 🦙🦙  🦙", "<mask>", " <mask> ", "<sep> <mask>", "<sep>   <both>  <mask>", "\u200dcat cat\u200d", "1cat ٣cat ⅷcat ‿cat",
+]
+
+
 def write_texts(path, texts):
     with open(path, "wb") as f:
         for text in texts:
@@ -203,11 +226,21 @@ def main():
                 changed.mkdir(exist_ok=True)
                 (changed / "tokenizer.json").write_text(json.dumps(dict(description, pre_tokenizer=pre)))
                 wrong += compare(options.probe, changed, f"{name}: hand-made", HAND, work)
-                wrong += compare(options.probe, changed, f"{name}: random", list(random_texts(options.random, specials)), work)
+                count = options.random if name in ("llama-3", "qwen2") else options.random // 10
+                wrong += compare(options.probe, changed, f"{name}: random", list(random_texts(count, specials)), work)
                 for label, text in texts[:1]:
                     wrong += compare(options.probe, changed, f"{name}: {label}", [text], work)
+            changed = work / "changed"
+            first = max([t["id"] for t in description["added_tokens"]] + list(description["model"]["vocab"].values())) + 1
+            odd = odd_added_tokens(first, description["model"]["vocab"])
+            changed_tokens = description["added_tokens"] + odd
+            (changed / "tokenizer.json").write_text(json.dumps(dict(description, added_tokens=changed_tokens)))
+            wrong += compare(options.probe, changed, "odd added tokens", ODD_TEXTS, work)
+            mixed = list(random_texts(options.random // 4, [t["content"] for t in odd] + [" ", "x"]))
+            wrong += compare(options.probe, changed, "odd added tokens: random", mixed, work)
     print("0 differences" if wrong == 0 else f"{wrong} differences")
     sys.exit(wrong != 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

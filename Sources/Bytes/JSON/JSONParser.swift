@@ -153,7 +153,7 @@ struct JSONParser {
     }
   }
 
-  /// `uXXXX` at `position`.
+  /// `u` and four hexadecimal digits at `position`.
   private mutating func codeUnit() throws(InputError) -> UInt32 {
     var value: UInt32 = 0
     position += 1

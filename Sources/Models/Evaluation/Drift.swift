@@ -7,6 +7,11 @@ public struct TokenDrift: Hashable, Sendable {
   public var divergence: Double
   /// Whether both would have chosen the same token.
   public var sameChoice: Bool
+
+  public init(reference: Double, quantized: Double, divergence: Double, sameChoice: Bool) {
+    (self.reference, self.quantized) = (reference, quantized)
+    (self.divergence, self.sameChoice) = (divergence, sameChoice)
+  }
 }
 
 /// How far a model is from its reference over many predicted tokens. Parts of a text may be gathered apart and merged.

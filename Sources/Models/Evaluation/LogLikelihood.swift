@@ -50,5 +50,5 @@ enum Statistics {
 
 extension LogLikelihood {
   /// The probability whose `-ln` is `value`.
-  static func probability(_ value: Double) -> Double { exp(-value) }
+  package static func probability(_ value: Double) -> Double { exp(-value) }
 }

@@ -27,9 +27,9 @@ struct RopeTable: Sendable {
     sines = try Matrix(rows: positions, columns: half)
     for pair in 0..<half {
       let divisor = divisors.map { Double($0[pair]) } ?? 1
-      let frequency = pow(theta, -2 * Double(pair) / Double(headSize)) / divisor * positionScale
+      let frequency = Float(pow(theta, -2 * Double(pair) / Double(headSize)) / divisor * positionScale)
       for position in 0..<positions {
-        let angle = Double(position) * frequency
+        let angle = Double(Float(position) * frequency)
         unsafe cosines.view.pointer(row: position)[pair] = Float(cos(angle))
         unsafe sines.view.pointer(row: position)[pair] = Float(sin(angle))
       }

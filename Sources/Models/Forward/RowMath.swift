@@ -1,9 +1,9 @@
 /// Arithmetic on rows of F32, eight lanes at a time. Lengths are elements; pointers must be good for them.
 ///
 /// Sums are taken in eight lanes in a fixed order, so results do not depend on threads.
-@safe enum RowMath {
-  typealias Lanes = SIMD8<Float>
-  typealias Row = UnsafeMutablePointer<Float>
+@safe package enum RowMath {
+  package typealias Lanes = SIMD8<Float>
+  package typealias Row = UnsafeMutablePointer<Float>
 
   @inline(__always) static func load(_ row: Row, _ index: Int) -> Lanes {
     unsafe UnsafeRawPointer(row + index).loadUnaligned(as: Lanes.self)
@@ -28,7 +28,7 @@
 
   /// eˣ within 2 units in the last place for x from -87 to 88, clamped outside; NaN stays NaN. The polynomial is that of
   /// the Cephes library's `expf`.
-  @inline(__always) static func exp(_ value: Lanes) -> Lanes {
+  @inline(__always) package static func exp(_ value: Lanes) -> Lanes {
     var x = value
     x.replace(with: -87, where: x .< -87)
     x.replace(with: 88, where: x .> 88)
@@ -49,7 +49,7 @@
   }
 
   /// `y = x / sqrt(mean(x²) + epsilon) · weight`. `y` may be `x`.
-  static func rmsNorm(_ x: Row, _ weight: Row, epsilon: Float, into y: Row, count: Int) {
+  package static func rmsNorm(_ x: Row, _ weight: Row, epsilon: Float, into y: Row, count: Int) {
     let whole = count & ~7
     var squares = Lanes()
     for index in stride(from: 0, to: whole, by: 8) {
@@ -69,7 +69,7 @@
 
   /// Rotates each pair `(2i, 2i+1)` of each of `heads` heads by the angle whose cosine and sine are given (`headSize / 2`
   /// of each).
-  static func rotate(_ x: Row, heads: Int, headSize: Int, cosines: Row, sines: Row) {
+  package static func rotate(_ x: Row, heads: Int, headSize: Int, cosines: Row, sines: Row) {
     for head in 0..<heads {
       let row = unsafe x + head * headSize
       for pair in 0..<headSize / 2 {
@@ -82,7 +82,7 @@
   }
 
   /// The largest element; -∞ when there is none.
-  static func maximum(_ x: Row, count: Int) -> Float {
+  package static func maximum(_ x: Row, count: Int) -> Float {
     let whole = count & ~7
     var best = Lanes(repeating: -.infinity)
     for index in stride(from: 0, to: whole, by: 8) {
@@ -97,7 +97,7 @@
   }
 
   /// `x = e^(x - max) / Σ e^(x - max)`: softmax, sound for any finite input.
-  static func softmax(_ x: Row, count: Int) {
+  package static func softmax(_ x: Row, count: Int) {
     let maximum = unsafe maximum(x, count: count)
     let whole = count & ~7
     var sums = Lanes()
@@ -117,7 +117,7 @@
   }
 
   /// `gate = silu(gate) · up`, where `silu(x) = x / (1 + e^-x)`.
-  static func swiGLU(_ gate: Row, _ up: Row, count: Int) {
+  package static func swiGLU(_ gate: Row, _ up: Row, count: Int) {
     let whole = count & ~7
     for index in stride(from: 0, to: whole, by: 8) {
       let lanes = unsafe load(gate, index)
@@ -130,7 +130,7 @@
   }
 
   /// `x += y`.
-  static func add(_ y: Row, to x: Row, count: Int) {
+  package static func add(_ y: Row, to x: Row, count: Int) {
     for index in 0..<count { unsafe x[index] += y[index] }
   }
 }

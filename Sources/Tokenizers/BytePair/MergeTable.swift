@@ -22,7 +22,7 @@ struct MergeTable: Sendable {
 
   /// - Parameter capacity: the number of merges that will be inserted at most.
   init(capacity: Int) {
-    let wanted = max(capacity * 2, 16)
+    let wanted = max(capacity * 3 / 2, 16)
     let bits = Int.bitWidth - (wanted - 1).leadingZeroBitCount
     slots = [Slot](repeating: Slot(), count: 1 << bits)
     shift = UInt64(64 - bits)

@@ -1,52 +1,38 @@
 import Bytes
 
-/// The two tokens of a merge, one after the other, as the bytes they stand for.
+/// The two tokens of a merge, one after the other.
 struct MergePair {
-  private(set) var bytes: [UInt8] = []
+  private(set) var text: [UInt8] = []
   private(set) var middle = 0
-  /// One of them is no text of the byte alphabet; then both are held as text.
-  private(set) var isVerbatim = false
-  private var line: [UInt8] = []
 
   mutating func read(_ left: JSONValue, _ right: JSONValue) throws(InputError) {
-    bytes.removeAll(keepingCapacity: true)
-    try left.appendUTF8(to: &bytes, "merges")
-    isVerbatim = !ByteAlphabet.decode(&bytes, from: 0)
-    middle = bytes.count
-    try right.appendUTF8(to: &bytes, "merges")
-    if isVerbatim || !ByteAlphabet.decode(&bytes, from: middle) {
-      bytes.removeAll(keepingCapacity: true)
-      try left.appendUTF8(to: &bytes, "merges")
-      middle = bytes.count
-      try right.appendUTF8(to: &bytes, "merges")
-      isVerbatim = true
-    }
+    text.removeAll(keepingCapacity: true)
+    try left.appendUTF8(to: &text, "merges")
+    middle = text.count
+    try right.appendUTF8(to: &text, "merges")
   }
 
   /// Two tokens with a space between them.
   /// - Returns: `false` for the `#version` line of older files.
   mutating func read(_ json: JSONValue) throws(InputError) -> Bool {
-    line.removeAll(keepingCapacity: true)
-    try json.appendUTF8(to: &line)
-    if line.starts(with: "#version".utf8) { return false }
-    guard read(line) else { throw json.mismatch("two tokens with a space between them", "merges") }
+    text.removeAll(keepingCapacity: true)
+    try json.appendUTF8(to: &text)
+    if text.starts(with: "#version".utf8) { return false }
+    guard split() else { throw json.mismatch("two tokens with a space between them", "merges") }
     return true
   }
 
-  /// - Returns: `false` when there is not exactly one space between two tokens.
-  mutating func read(_ line: [UInt8]) -> Bool {
-    guard let space = line.firstIndex(of: 0x20), !line[(space + 1)...].contains(0x20) else { return false }
-    bytes.removeAll(keepingCapacity: true)
-    bytes.append(contentsOf: line[..<space])
-    isVerbatim = !ByteAlphabet.decode(&bytes, from: 0)
-    middle = bytes.count
-    bytes.append(contentsOf: line[(space + 1)...])
-    if isVerbatim || !ByteAlphabet.decode(&bytes, from: middle) {
-      bytes = line
-      bytes.remove(at: space)
-      middle = space
-      isVerbatim = true
-    }
+  /// - Returns: `false` when there is not exactly one space.
+  mutating func read(_ line: String) -> Bool {
+    text.removeAll(keepingCapacity: true)
+    text.append(contentsOf: line.utf8)
+    return split()
+  }
+
+  private mutating func split() -> Bool {
+    guard let space = text.firstIndex(of: 0x20), !text[(space + 1)...].contains(0x20) else { return false }
+    text.remove(at: space)
+    middle = space
     return true
   }
 }
@@ -55,12 +41,14 @@ struct MergePair {
 struct BytePairBuilder {
   private(set) var vocabulary: Vocabulary
   private(set) var model: BytePairModel
-  /// Texts outside the byte alphabet, to their ids.
-  private var verbatim: [[UInt8]: Int32] = [:]
-  /// Of a GGUF's vocabulary.
+  /// The token that the latest merge makes.
+  private var lastMade: Int32 = -2
   private(set) var added: [AddedToken] = []
 
-  init(_ json: JSONValue) throws(InputError) {
+  /// - Parameters:
+  ///   - json: the `model` of a tokenizer.json.
+  ///   - addedTokens: its `added_tokens`.
+  init(_ json: JSONValue, addedTokens: JSONValue?) throws(InputError) {
     try BytePairBuilder.requireByteLevel(json)
     let entries = try json.required("vocab")
     let merges = try json.required("merges")
@@ -75,8 +63,7 @@ struct BytePairBuilder {
       ignoresMerges: try json.optional("ignore_merges")?.bool("ignore_merges") ?? false)
     try read(entries)
     try read(merges: merges)
-
-    model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
+    added = try readAdded(addedTokens)
     if let unknown = json.optional("unk_token") {
       model.unknown = try id(ofText: unknown.string("unk_token").utf8)
       guard model.unknown >= 0 else {
@@ -86,6 +73,12 @@ struct BytePairBuilder {
       }
       model.fusesUnknown = try json.optional("fuse_unk")?.bool("fuse_unk") ?? false
     }
+    seal()
+  }
+
+  private mutating func seal() {
+    vocabulary.seal()
+    model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
   }
 
   private static func requireByteLevel(_ json: JSONValue) throws(InputError) {
@@ -124,9 +117,7 @@ struct BytePairBuilder {
       let id = try value.int(in: 0...Limits.tokens - 1, "vocab")
       let start = try vocabulary.append { (arena) throws(InputError) in try key.appendUTF8(to: &arena) }
       try checkLength(start, key)
-      let form: Vocabulary.Form = vocabulary.decodeAlphabet(from: start) ? .bytes : .verbatim
-      if form == .verbatim { verbatim[Array(vocabulary.arena[start...])] = Int32(id) }
-      guard vocabulary.insert(id: id, form: form, start: start) else {
+      guard vocabulary.insert(id: id, form: .bytes, start: start) else {
         throw InputError(
           .duplicate, "id \(id) is given twice", file: value.file, subject: try key.string(), offset: value.offset)
       }
@@ -141,11 +132,10 @@ struct BytePairBuilder {
     }
   }
 
-  /// The token whose text, as the file writes it, is `text`; or -1.
-  func id(ofText text: some Collection<UInt8>) -> Int32 {
-    var bytes = Array(text)
-    if ByteAlphabet.decode(&bytes, from: 0) { return vocabulary.id(of: bytes.span, 0, bytes.count) }
-    return verbatim[Array(text)] ?? -1
+  /// The token whose text, as the file writes it, is `text`; or -1. Before `seal()`.
+  private func id(ofText text: some Collection<UInt8>) -> Int32 {
+    let text = Array(text)
+    return vocabulary.id(of: text.span, 0, text.count)
   }
 
   // MARK: Merges
@@ -174,25 +164,24 @@ struct BytePairBuilder {
 
   private mutating func add(_ pair: MergePair, _ rank: UInt32, replacing: Bool) throws(InputError) {
     let left = try id(of: pair, 0, pair.middle)
-    let right = try id(of: pair, pair.middle, pair.bytes.count)
-    let whole = try id(of: pair, 0, pair.bytes.count)
+    let right = try id(of: pair, pair.middle, pair.text.count)
+    let whole = try id(of: pair, 0, pair.text.count, guess: lastMade)
+    lastMade = whole
     _ = model.merges.insert(left, right, MergeTable.Merge(rank: rank, id: whole), replacing: replacing)
   }
 
-  private func id(of pair: MergePair, _ start: Int, _ end: Int) throws(InputError) -> Int32 {
-    let id =
-      pair.isVerbatim ? id(ofText: pair.bytes[start..<end]) : vocabulary.id(of: pair.bytes.span, start, end)
+  private func id(of pair: MergePair, _ start: Int, _ end: Int, guess: Int32 = -2) throws(InputError) -> Int32 {
+    let id = vocabulary.id(of: pair.text.span, start, end, guess: guess)
     if id >= 0 { return id }
-    let text =
-      pair.isVerbatim
-      ? String(decoding: pair.bytes[start..<end], as: UTF8.self) : ByteAlphabet.text(of: pair.bytes[start..<end])
-    throw InputError(.missing, "a merge names a token that is not in the vocabulary", subject: text)
+    throw InputError(
+      .missing, "a merge names a token that is not in the vocabulary",
+      subject: String(decoding: pair.text[start..<end], as: UTF8.self))
   }
 
   // MARK: Added tokens
 
   /// The `added_tokens` of the file. One whose text is in the vocabulary has its id there.
-  func addedTokens(_ json: JSONValue?) throws(InputError) -> [AddedToken] {
+  private func readAdded(_ json: JSONValue?) throws(InputError) -> [AddedToken] {
     guard let json else { return [] }
     guard json.count <= Limits.addedTokens else {
       throw BytePairBuilder.tooMany(json, "added_tokens", Limits.addedTokens)
@@ -243,13 +232,13 @@ extension BytePairBuilder {
     }
     var pair = MergePair()
     for (rank, merge) in merges.enumerated() {
-      guard pair.read(Array(merge.utf8)) else {
+      guard pair.read(merge) else {
         throw InputError(
           .type, "two tokens with a space between them expected, found \"\(merge)\"", subject: "tokenizer.ggml.merges")
       }
       try add(pair, UInt32(rank), replacing: false)
     }
-    model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
+    seal()
   }
 
   private mutating func add(_ token: String, id: Int, type: TokenType) throws(InputError) {
@@ -259,12 +248,10 @@ extension BytePairBuilder {
         subject: "tokenizer.ggml.tokens")
     }
     let start = vocabulary.append { $0.append(contentsOf: token.utf8) }
-    var form = Vocabulary.Form.verbatim
-    if type == .normal {
-      if vocabulary.decodeAlphabet(from: start) { form = .bytes } else { verbatim[Array(token.utf8)] = Int32(id) }
-    } else if type != .unused {
+    if type != .normal && type != .unused {
       added.append(AddedToken(id: Int32(id), content: token, isSpecial: type != .userDefined))
     }
+    let form: Vocabulary.Form = type == .normal ? .bytes : .verbatim
     guard vocabulary.insert(id: id, form: form, start: start) else {
       throw InputError(.duplicate, "token \(id) has the text of another", subject: token)
     }

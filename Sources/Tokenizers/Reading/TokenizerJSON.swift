@@ -9,12 +9,12 @@ extension Tokenizer {
     let json = sources.tokenizer
     if let normalizer = json.optional("normalizer") { try Tokenizer.requireNoNormalizer(normalizer) }
     let preTokenizer = try PreTokenizerReader.read(json.optional("pre_tokenizer"), in: json)
-    let builder = try BytePairBuilder(json.required("model"))
-    let added = try builder.addedTokens(json.optional("added_tokens"))
-    let special = try SpecialTokensReader.read(sources, added)
+    let builder = try BytePairBuilder(json.required("model"), addedTokens: json.optional("added_tokens"))
+    let special = try SpecialTokensReader.read(sources, builder.added)
 
     self.init(
-      vocabulary: builder.vocabulary, addedTokens: added, model: builder.model, preTokenizer: preTokenizer.rules,
+      vocabulary: builder.vocabulary, addedTokens: builder.added, model: builder.model,
+      preTokenizer: preTokenizer.rules,
       special: special)
     addsPrefixSpace = preTokenizer.addsPrefixSpace
     statedPrefixSpace = try sources.configuration?.optional("add_prefix_space")?.bool("add_prefix_space")

@@ -145,10 +145,11 @@ struct AddedTokenMatcher: Sendable {
     return index
   }
 
-  /// `\w` (UTS 18): alphabetic, marks, decimal digits, connectors, joiners.
+  /// `\w` (UTS 18): alphabetic, marks, decimal digits, connectors, joiners; frozen at Unicode 16.0 as the classes are.
   private func isWord(_ scalar: Unicode.Scalar?) -> Bool {
     guard let scalar else { return false }
     let properties = scalar.properties
+    if let age = properties.age, age.major > 16 { return false }
     if properties.isAlphabetic || properties.isJoinControl { return true }
     switch properties.generalCategory {
     case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true

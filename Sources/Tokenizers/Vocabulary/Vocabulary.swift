@@ -1,27 +1,33 @@
 import Bytes
 
-/// The tokens of a model by id, as bytes in one arena, and the way back from bytes to id.
+/// The tokens of a model by id, in one arena of bytes, and the way back to the id.
 ///
-/// Bytes, never `String`: Swift's strings compare by canonical equivalence, which merges tokens that a vocabulary keeps
-/// apart. The table is open-addressed; a slot holds half the hash beside the id, so that a miss rarely touches the arena.
+/// Filled with texts as a file writes them, among which merges and added tokens are looked up; then `seal()` turns them
+/// into the bytes they stand for, among which pieces of text are. Bytes, never `String`: Swift's strings compare by
+/// canonical equivalence, which merges tokens that a vocabulary keeps apart. The table is open-addressed; a slot holds half
+/// the hash beside the id, so that a miss rarely touches the arena.
 struct Vocabulary: Sendable {
   /// How a token's text is stored.
   enum Form: UInt8, Sendable {
     /// No token has this id.
     case absent
-    /// As the bytes it stands for; found by `id(of:)`.
+    /// Text of the byte alphabet; after `seal()` the bytes it stands for.
     case bytes
-    /// As its own text, which no text is split into by merging: characters outside the byte alphabet, added tokens.
+    /// Its own text, which no merging reaches: characters outside the alphabet, added tokens.
     case verbatim
   }
 
+  private struct Place: Sendable {
+    var start: UInt32 = 0
+    var length: UInt32 = 0
+  }
+
   private(set) var arena: [UInt8] = []
-  private var starts: [UInt32] = []
-  private var lengths: [UInt32] = []
+  /// Where in the arena each token lies, by id.
+  private var places: [Place] = []
   private(set) var forms: [Form] = []
   /// Half the hash above the id plus one; 0 is free.
   private var slots: [UInt64] = []
-  private var used = 0
   private let seed = ByteHash.currentSeed
 
   /// One more than the greatest id.
@@ -31,8 +37,7 @@ struct Vocabulary: Sendable {
 
   init(capacity: Int, bytes: Int) {
     arena.reserveCapacity(bytes)
-    starts.reserveCapacity(capacity)
-    lengths.reserveCapacity(capacity)
+    places.reserveCapacity(capacity)
     forms.reserveCapacity(capacity)
     slots = [UInt64](repeating: 0, count: Vocabulary.tableSize(capacity))
   }
@@ -42,27 +47,21 @@ struct Vocabulary: Sendable {
     return 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount)
   }
 
-  /// Adds the token whose text `body` appends to the arena.
+  /// Adds the token whose text stands in the arena from `start` on.
   /// - Parameter id: below `Limits.tokens`, checked by the caller.
-  /// - Returns: `false` when the id or, for `bytes`, the text is taken already.
+  /// - Returns: `false` when the id or the text is taken already.
   mutating func insert(id: Int, form: Form, start: Int) -> Bool {
     if id >= forms.count {
       let more = id + 1 - forms.count
-      starts.append(contentsOf: repeatElement(0, count: more))
-      lengths.append(contentsOf: repeatElement(0, count: more))
+      places.append(contentsOf: repeatElement(Place(), count: more))
       forms.append(contentsOf: repeatElement(.absent, count: more))
     }
     guard forms[id] == .absent else { return false }
-    let length = arena.count - start
-    starts[id] = UInt32(start)
-    lengths[id] = UInt32(length)
+    places[id] = Place(start: UInt32(start), length: UInt32(arena.count - start))
     forms[id] = form
     population += 1
-    if form == .bytes {
-      if used * 2 >= slots.count { grow() }
-      return enter(id, start, arena.count)
-    }
-    return true
+    if population * 2 > slots.count { grow() }
+    return enter(id, start, arena.count)
   }
 
   /// Lets `body` append a text to the arena and says where it begins.
@@ -72,8 +71,20 @@ struct Vocabulary: Sendable {
     return start
   }
 
-  /// Rewrites the text from `start` on as the bytes it stands for; `false` when it is no text of the byte alphabet.
-  mutating func decodeAlphabet(from start: Int) -> Bool { ByteAlphabet.decode(&arena, from: start) }
+  /// From texts to bytes. Texts with a character outside the byte alphabet become `verbatim`.
+  mutating func seal() {
+    let texts = arena
+    arena.removeAll(keepingCapacity: true)
+    slots = [UInt64](repeating: 0, count: slots.count)
+    for id in 0..<forms.count where forms[id] != .absent {
+      let start = arena.count
+      arena.append(contentsOf: texts[Int(places[id].start)..<Int(places[id].start + places[id].length)])
+      if forms[id] == .bytes && !ByteAlphabet.decode(&arena, from: start) { forms[id] = .verbatim }
+      places[id] = Place(start: UInt32(start), length: UInt32(arena.count - start))
+      // Different texts stand for different bytes, so this cannot fail.
+      if forms[id] == .bytes { _ = enter(id, start, arena.count) }
+    }
+  }
 
   private mutating func enter(_ id: Int, _ start: Int, _ end: Int) -> Bool {
     let hash = ByteHash.hash(arena.span, start, end, seed: seed)
@@ -87,15 +98,13 @@ struct Vocabulary: Sendable {
       slot = (slot + 1) & mask
     }
     slots[slot] = hash & 0xFFFF_FFFF_0000_0000 | UInt64(id + 1)
-    used += 1
     return true
   }
 
   private mutating func grow() {
     slots = [UInt64](repeating: 0, count: slots.count * 2)
-    used = 0
-    for id in 0..<forms.count where forms[id] == .bytes {
-      _ = enter(id, Int(starts[id]), Int(starts[id] + lengths[id]))
+    for id in 0..<forms.count where forms[id] != .absent {
+      _ = enter(id, Int(places[id].start), Int(places[id].start + places[id].length))
     }
   }
 
@@ -124,11 +133,20 @@ struct Vocabulary: Sendable {
     id(of: bytes, start, end, hash: hash(bytes, start, end))
   }
 
+  /// The same, first trying `guess`: in a list of merges the tokens that are made come in order.
+  func id(of bytes: Span<UInt8>, _ start: Int, _ end: Int, guess: Int32) -> Int32 {
+    for id in guess...guess + 1 where id >= 0 && Int(id) < forms.count {
+      if forms[Int(id)] != .absent && equal(bytes, start, end, Int(id)) { return id }
+    }
+    return id(of: bytes, start, end)
+  }
+
   @inline(__always)
   private func equal(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, _ id: Int) -> Bool {
-    let length = Int(lengths[id])
+    let place = places[id]
+    let length = Int(place.length)
     guard length == end - start else { return false }
-    let base = Int(starts[id])
+    let base = Int(place.start)
     for index in 0..<length where arena[base + index] != bytes[start + index] { return false }
     return true
   }
@@ -136,7 +154,7 @@ struct Vocabulary: Sendable {
   /// The bytes of a token; empty for an id without one.
   func bytes(of id: Int) -> ArraySlice<UInt8> {
     guard forms.indices.contains(id) else { return [] }
-    return arena[Int(starts[id])..<Int(starts[id]) + Int(lengths[id])]
+    return arena[Int(places[id].start)..<Int(places[id].start + places[id].length)]
   }
 }
 

@@ -44,6 +44,17 @@ func characterClasses(_ arguments: [String]) throws {
   try file.publish()
 }
 
+/// `vocabulary FOLDER ROWS OUTPUT.gguf`: a GGUF of nothing but the tokenizer's metadata.
+func vocabulary(_ arguments: [String]) throws {
+  guard arguments.count == 3, let rows = Int(arguments[1]) else {
+    throw InputError(.missing, "vocabulary needs a folder, a number of rows and an output")
+  }
+  let metadata = try Tokenizer(folder: arguments[0]).ggufMetadata(vocabularySize: rows)
+  let writer = try GGUFWriter(
+    GGUFLayout(metadata: metadata, tensors: []), to: OutputFile(arguments[2], overwrites: true))
+  try writer.file.publish()
+}
+
 private func append(_ value: Int32, to out: inout [UInt8]) {
   for shift in stride(from: 0, to: 32, by: 8) { out.append(UInt8(truncatingIfNeeded: value >> shift)) }
 }

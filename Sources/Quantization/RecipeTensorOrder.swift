@@ -1,0 +1,17 @@
+/// llama-quantize's order of tensors: those outside blocks by name, then block after block, in each by name.
+public enum TensorOrder {
+  /// The positions of `names` in that order.
+  public static func indices(of names: [String]) -> [Int] {
+    let keys = names.map { (block: block(of: $0) ?? -1, name: $0) }
+    return names.indices.sorted { a, b in
+      keys[a].block != keys[b].block
+        ? keys[a].block < keys[b].block : keys[a].name.utf8.lexicographicallyPrecedes(keys[b].name.utf8)
+    }
+  }
+
+  /// N of `blk.N.…`.
+  static func block(of name: String) -> Int? {
+    guard name.hasPrefix("blk.") else { return nil }
+    return Int(name.dropFirst(4).prefix { $0.isNumber })
+  }
+}
