@@ -26,3 +26,28 @@ INLINE vf half_value(vu h) {
   vu special = (vu)(m >= 0x0f800000u) & 0x7f800000u;
   return (vf)((vu)value | special | sign);
 }
+
+static void quantize_f16(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
+  int64_t count = rows * columns;
+  typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+  for (; count >= LANES; count -= LANES, x += LANES, out += 2 * LANES) {
+    halves h = __builtin_convertvector(half_bits(load(x)), halves);
+    __builtin_memcpy(out, &h, sizeof h);
+  }
+  for (; count > 0; count--, x++, out += 2) {
+    uint16_t h = (uint16_t)half_bits(all(*x))[0];
+    __builtin_memcpy(out, &h, 2);
+  }
+}
+
+// The upper half of a binary32, to nearest even; NaN keeps its upper bits and is made quiet.
+static void quantize_bf16(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
+  int64_t count = rows * columns;
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, 4);
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+    uint16_t h = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 64 : rounded);
+    __builtin_memcpy(out + 2 * i, &h, 2);
+  }
+}

@@ -104,3 +104,23 @@ INLINE void store_bytes(uint8_t *p, vu v) {
   __builtin_memcpy(p, &b, sizeof b);
 #endif
 }
+
+// A bit a lane.
+INLINE uint32_t lane_mask(vi mask) {
+#if LANES == 16
+  typedef bool bits __attribute__((ext_vector_type(16)));
+  bits b = __builtin_convertvector(mask, bits);
+  uint16_t m;
+  __builtin_memcpy(&m, &b, 2);
+  return m;
+#elif LANES == 8
+  typedef bool bits __attribute__((ext_vector_type(8)));
+  bits b = __builtin_convertvector(mask, bits);
+  uint8_t m;
+  __builtin_memcpy(&m, &b, 1);
+  return m;
+#else
+  vi b = mask & (vi){1, 2, 4, 8};
+  return (uint32_t)__builtin_reduce_or(b);
+#endif
+}
