@@ -17,7 +17,9 @@ public enum BlockQuantizer {
   public static func quantize(
     _ x: Span<Float>, columns: Int, as type: DType, importance: Span<Float>?, into out: inout MutableRawSpan
   ) {
-    quantizeReference(x, columns: columns, as: type, importance: importance, into: &out)
+    if !Kernels.quantize(x, columns: columns, as: type, importance: importance, into: &out) {
+      quantizeReference(x, columns: columns, as: type, importance: importance, into: &out)
+    }
   }
 
   /// The definition of `quantize`.

@@ -9,7 +9,7 @@ public enum BlockDecoder {
   ///   - bytes: whole blocks of `type`, at least as many as `x` takes.
   ///   - x: a whole number of blocks.
   public static func decode(_ bytes: RawSpan, as type: DType, into x: inout MutableSpan<Float>) {
-    decodeReference(bytes, as: type, into: &x)
+    if !Kernels.decode(bytes, as: type, into: &x) { decodeReference(bytes, as: type, into: &x) }
   }
 
   /// The definition of `decode`.
