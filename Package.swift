@@ -37,7 +37,8 @@ let package = Package(
     room("Models", ["Tensors"]),
     room("Quantization", ["Tensors"]),
     room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto]),
-    .executableTarget(name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
+    .executableTarget(
+      name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 
     .executableTarget(
       name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],

@@ -17,7 +17,9 @@ public enum BlockQuantizer {
   public static func quantize(
     _ x: Span<Float>, columns: Int, as type: DType, importance: Span<Float>?, into out: inout MutableRawSpan
   ) {
-    quantizeReference(x, columns: columns, as: type, importance: importance, into: &out)
+    if !Kernels.quantize(x, columns: columns, as: type, importance: importance, into: &out) {
+      quantizeReference(x, columns: columns, as: type, importance: importance, into: &out)
+    }
   }
 
   /// The definition of `quantize`.
@@ -55,6 +57,12 @@ public enum BlockQuantizer {
     case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
     default: false
     }
+  }
+
+  /// Whether ggml's quantizer of `type` cannot do without importance. llama-quantize demands it of more types, for their
+  /// result is poor without: that is for a `Recipe` to say.
+  public static func requiresImportance(_ type: DType) -> Bool {
+    type == .iq2_XXS || type == .iq2_XS || type == .iq1_S
   }
 
   /// The index of the first value that is NaN or infinite.

@@ -9,7 +9,9 @@ import Testing
   /// A copy of tiny-llama in a folder of its own, `change` applied.
   private func model(_ change: (String) throws -> Void) throws -> TemporaryFolder {
     let folder = try TemporaryFolder()
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors"] {
+    for name in [
+      "config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors",
+    ] {
       try FileManager.default.copyItem(atPath: Fixtures.path("tiny-llama/\(name)"), toPath: folder.path(name))
     }
     try change(folder.path)
@@ -35,7 +37,8 @@ import Testing
   /// Overwrites bytes of the weights at `offset` from the end of the header.
   private func patch(_ path: String, offset: Int, _ bytes: [UInt8]) throws {
     let handle = try #require(FileHandle(forUpdatingAtPath: path + "/model.safetensors"))
-    let length = try #require(handle.read(upToCount: 8)).reversed().reduce(0) { $0 << 8 | Int($1) }
+    let head = try handle.read(upToCount: 8)
+    let length = try #require(head).reversed().reduce(0) { $0 << 8 | Int($1) }
     try handle.seek(toOffset: UInt64(8 + length + offset))
     try handle.write(contentsOf: bytes)
     try handle.close()
@@ -108,7 +111,8 @@ import Testing
     let folder = try TemporaryFolder()
     let out = folder.path("a.gguf")
     _ = try CommandRun.quern("convert", Fixtures.path("tiny-llama"), "--type", "Q8_0", "-o", out, "-q")
-    try #require(FileHandle(forUpdatingAtPath: out)).truncate(atOffset: 3_000_000)
+    let handle = try #require(FileHandle(forUpdatingAtPath: out))
+    try handle.truncate(atOffset: 3_000_000)
     for command in [["inspect", out], ["perplexity", out, "--text", Fixtures.path("text/python-docs-evaluate.txt")]] {
       let run = try CommandRun(CommandRun.quern, command)
       #expect(run.code == 65, "\(run.errors)")

@@ -7,12 +7,17 @@ import Testing
 @Suite struct ConvertTests {
   private let tiny = Fixtures.path("tiny-llama")
 
+  private func object(_ text: String) throws -> [String: Any] {
+    let value = try JSONSerialization.jsonObject(with: Data(text.utf8))
+    return try #require(value as? [String: Any])
+  }
+
   @Test func convertsAndSaysWhatItWrote() throws {
     let folder = try TemporaryFolder()
     let out = folder.path("tiny.gguf")
     let run = try CommandRun.quern("convert", tiny, "--type", "Q4_K_M", "-o", out, "--json")
     #expect(run.code == 0, "\(run.errors)")
-    let report = try #require(JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+    let report = try object(run.output)
     for key in [
       "output", "file_bytes", "bits_per_weight", "tensors", "seconds", "bytes_read", "bytes_written", "peak_rss_bytes",
       "sha256",
@@ -56,7 +61,7 @@ import Testing
     let dry = try CommandRun.quern("convert", tiny, "--type", "Q5_K_M", "-o", out, "--dry-run", "--json")
     #expect(dry.code == 0, "\(dry.errors)")
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
-    let plan = try #require(JSONSerialization.jsonObject(with: Data(dry.output.utf8)) as? [String: Any])
+    let plan = try object(dry.output)
     _ = try CommandRun.quern("convert", tiny, "--type", "Q5_K_M", "-o", out, "-q")
     let attributes = try FileManager.default.attributesOfItem(atPath: out)
     #expect(plan["file_bytes"] as? Int == attributes[.size] as? Int)

@@ -14,7 +14,8 @@ import Testing
   /// Greatest difference, relative to what was expected where that is above 1.
   static func error(_ values: [Float], _ expected: [Float]) -> Float {
     #expect(values.count == expected.count)
-    return zip(values, expected).map { ($0 - $1).magnitude / max(1, $1.magnitude) }.max() ?? .nan
+    let differences = zip(values, expected).map { ($0 - $1).magnitude / max(1, $1.magnitude) }
+    return differences.contains { $0.isNaN } ? .nan : differences.max() ?? .nan
   }
 
   static func matrix(_ rows: Int, _ values: [Float]) throws -> Matrix {

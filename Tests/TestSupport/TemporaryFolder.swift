@@ -14,7 +14,7 @@ package final class TemporaryFolder: Sendable {
 
   package init() throws {
     let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
-    var template = Array("\(base)/quern-test-XXXXXX".utf8CString)
+    var template = Array("\(base)/quern-test-\(String(repeating: "X", count: 6))".utf8CString)
     guard let made = unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) else {
       throw SystemError("make a temporary folder", path: base, errno: errno)
     }
@@ -47,11 +47,14 @@ package final class TemporaryFolder: Sendable {
   @discardableResult
   package func write(_ name: String, _ text: String) throws -> String { try write(name, Array(text.utf8)) }
 
-  /// A file of `size` bytes that takes no room on the disk.
+  /// A file of `size` bytes, then `tail`, of which what lies after `head` takes no room on the disk.
   @discardableResult
-  package func writeSparse(_ name: String, head: [UInt8] = [], size: Int) throws -> String {
+  package func writeSparse(_ name: String, head: [UInt8] = [], size: Int, tail: [UInt8] = []) throws -> String {
     try write(name, head)
-    guard unsafe truncate(path(name), off_t(size)) == 0 else {
+    let descriptor = unsafe open(path(name), O_WRONLY | O_CLOEXEC)
+    defer { close(descriptor) }
+    let written = unsafe tail.withUnsafeBytes { unsafe pwrite(descriptor, $0.baseAddress, $0.count, off_t(size)) }
+    guard ftruncate(descriptor, off_t(size + tail.count)) == 0, written == tail.count else {
       throw SystemError("set the size of", path: path(name), errno: errno)
     }
     return path(name)

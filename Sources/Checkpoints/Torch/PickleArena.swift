@@ -102,6 +102,13 @@ struct PickleArena {
 
   /// - Parameter items: keys and values in turn.
   mutating func set(_ items: ArraySlice<PickleValue>, inDict index: Int) throws(InputError) {
+    for place in stride(from: items.startIndex, to: items.endIndex, by: 2) {
+      let key = items[place]
+      switch key {
+      case .dict, .list: throw InputError(.pickle, "\(key.kindName) as a key")
+      default: break
+      }
+    }
     dicts[index].depth = max(dicts[index].depth, try depth(above: items))
     dicts[index].items += items
   }

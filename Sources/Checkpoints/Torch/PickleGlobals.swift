@@ -59,16 +59,26 @@ enum PickleGlobal: Hashable, Sendable {
 
   init(module: ArraySlice<UInt8>, name: ArraySlice<UInt8>) throws(InputError) {
     let text = String(validating: module + [UInt8(ascii: " ")] + name, as: UTF8.self)
-    if let text, !module.contains(UInt8(ascii: " ")), let global = PickleGlobal.allowed[ExactString(text)] {
+    // A space within either could make two names look like two others.
+    let isPlain = (module + name).allSatisfy(PickleGlobal.isPlain)
+    if isPlain, let text, let global = PickleGlobal.allowed[ExactString(text)] {
       self = global
       return
     }
-    if let text, let known = PickleGlobal.refused.first(where: { text.utf8.starts(with: $0.prefix.utf8) }) {
+    if isPlain, let text, let known = PickleGlobal.refused.first(where: { text.utf8.starts(with: $0.prefix.utf8) }) {
       throw InputError(.unsupported, "holds \(known.what) (\(printable(text)))", remedy: known.remedy)
     }
     throw InputError(
       .global,
       "asks for '\(printable(text ?? "bytes that are not UTF-8"))', which no checkpoint needs; nothing was run",
       remedy: "do not load this file; if it is your own, save model.state_dict() and not the model")
+  }
+
+  /// A letter, digit, underscore or dot of ASCII.
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    switch Unicode.Scalar(byte) {
+    case "a"..."z", "A"..."Z", "0"..."9", "_", ".": true
+    default: false
+    }
   }
 }

@@ -80,16 +80,19 @@ struct ZipArchive {
 
   /// Finds the data of every entry and proves that the entries follow one another from byte 0 to the directory.
   private static func checkLocals(_ entries: inout [Entry], _ file: RandomAccessFile, directoryOffset: Int) throws {
+    for (entry, next) in zip(entries, entries.dropFirst())
+    where next.headerOffset - entry.headerOffset < entry.compressedSize {
+      throw InputError(
+        .overlap, "the entry overlaps the one before it", file: file.path, subject: next.name.string,
+        offset: UInt64(next.headerOffset))
+    }
     var position = 0
     for index in entries.indices {
       let entry = entries[index]
       guard entry.headerOffset == position else {
-        let overlaps = entry.headerOffset < position
         throw InputError(
-          overlaps ? .overlap : .zip,
-          overlaps
-            ? "the entry overlaps the one before it" : "\(entry.headerOffset - position) bytes belong to no entry",
-          file: file.path, subject: entry.name.string, offset: UInt64(min(position, entry.headerOffset)))
+          .zip, "its local header expected right after the entry before it", file: file.path,
+          subject: entry.name.string, offset: UInt64(position))
       }
       do {
         entries[index].dataOffset = try ZipLocalHeader.dataOffset(of: entry, in: file, limit: directoryOffset)

@@ -49,6 +49,12 @@ extension LlamaParameters {
       InputError(
         .unsupported, problem, file: config.file, subject: key, offset: config[key]?.offset, remedy: remedy)
     }
+    if let classes = try config.optional("architectures")?.elements("architectures") {
+      for name in classes where try name.string("architectures") != "LlamaForCausalLM" {
+        throw refuse(
+          "architectures", "the architecture \"\(try name.string())\" is not known", "supported: LlamaForCausalLM")
+      }
+    }
     let family = try config.required("model_type").string("model_type")
     guard family == "llama" else {
       throw refuse("model_type", "the architecture \"\(family)\" is not known", "supported: llama")

@@ -10,6 +10,8 @@ case "logits": try logits(Array(arguments.dropFirst()))
 case "evaluate": try evaluate(Array(arguments.dropFirst()))
 case "quantize": try quantizeBlocks(Array(arguments.dropFirst()))
 case "dequantize": try dequantizeBlocks(Array(arguments.dropFirst()))
+case "recipe": try recipe(Array(arguments.dropFirst()))
+case "read-checkpoints": try readCheckpoints(Array(arguments.dropFirst()))
 case "vocabulary": try vocabulary(Array(arguments.dropFirst()))
 case let name: throw InputError(.name, "no such subcommand", subject: name)
 }

@@ -27,8 +27,50 @@ enum Peers {
 struct PeerTests {
   private let venv = Peers.folder ?? ""
   private let tiny = Fixtures.path("tiny-llama")
+  private let probe = CommandRun.products + "/quern-peer"
+  private static let hasSmolLM2 = Peers.has("smollm2/config.json")
+  private static let needsSmolLM2: Comment = "SmolLM2 is made by ../shared/tools, which is not here"
+  private static let wikitext = Peers.sharedText + "/wikitext2-test.txt"
+
+  /// 0 differing bytes over ten million weights a format, hard rows included.
+  @Test func quantizesToTheBytesOfGGML() throws {
+    try Peers.run("blocks.py", [probe])
+  }
+
+  @Test func theDefinitionsAreTheBytesOfGGML() throws {
+    try Peers.run("blocks.py", [probe, "--path", "definition", "--weights", "1000000"])
+  }
+
+  @Test func readsCheckpointsAsSafetensorsAndTorch() throws {
+    try Peers.run("checkpoints.py", [probe])
+  }
+
+  @Test func decidesTypesAsLlamaQuantize() throws {
+    try Peers.run("recipes.py", [probe, venv + "/llama.cpp/build/bin/llama-quantize"])
+  }
 
   @Test func convertsToTheBytesOfLlamaQuantize() throws {
     try Peers.run("conversions.py", [venv, CommandRun.quern, tiny])
+  }
+
+  @Test func tokenizesAsHuggingFace() throws {
+    try Peers.run("tokens.py", [probe, tiny] + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
+  }
+
+  @Test func computesTheLogitsOfTransformers() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("logits.py", [probe, tiny, text])
+    if PeerTests.hasSmolLM2 { try Peers.run("logits.py", [probe, venv + "/smollm2", text]) }
+  }
+
+  @Test(.enabled(if: hasSmolLM2, needsSmolLM2)) func generatesTheTextOfLlamaCppsOwnFile() throws {
+    try Peers.run("greedy.py", [venv, CommandRun.quern, venv + "/smollm2"])
+  }
+
+  @Test(
+    .enabled(if: hasSmolLM2, needsSmolLM2),
+    .enabled(if: FileManager.default.fileExists(atPath: wikitext), "WikiText-2 is not beside the checkout"))
+  func hasThePerplexityOfLlamaCpp() throws {
+    try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.wikitext])
   }
 }

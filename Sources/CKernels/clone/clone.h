@@ -1,0 +1,47 @@
+// The whole of a clone; included once by each kernels_*.c, which defines
+//   CLONE         its name
+//   LANES         floats in a vector
+//   GROUPS        vectors worked on side by side, to hide latency
+//   HAS_ROUNDING  whether the set has an instruction that rounds to the nearest even
+
+// A fused multiply-add rounds once where the definitions round twice: other bytes.
+#pragma STDC FP_CONTRACT OFF
+
+#include "lanes.h"
+#include "half.h"
+#include "affine.h"
+#include "symmetric.h"
+#include "positive.h"
+#include "final.h"
+#include "super_blocks.h"
+#include "blocks23_K.h"
+#include "blocks45_K.h"
+#include "blocks6_K.h"
+#include "legacy.h"
+#include "legacy_weighted.h"
+#include "decode.h"
+
+#define JOINED(a, b) a##b
+#define NAMED(a, b) JOINED(a, b)
+#define TEXT(a) #a
+#define QUOTED(a) TEXT(a)
+
+const struct quern_clone NAMED(quern_clone_, CLONE) = {
+    .name = QUOTED(CLONE),
+    .formats = {
+        [1] = {quantize_f16, quantize_f16, decode_f16},
+        [2] = {quantize_q4_0, quantize_q4_0_weighted, decode_q4_0},
+        [3] = {quantize_q4_1, quantize_q4_1_weighted, decode_q4_1},
+        [6] = {quantize_q5_0, quantize_q5_0_weighted, decode_q5_0},
+        [7] = {quantize_q5_1, quantize_q5_1_weighted, decode_q5_1},
+        [8] = {quantize_q8_0, quantize_q8_0, decode_q8_0},
+        [10] = {quantize_q2_K, quantize_q2_K_weighted, decode_q2_K},
+        [11] = {quantize_q3_K, quantize_q3_K_weighted, decode_q3_K},
+        [12] = {quantize_q4_K, quantize_q4_K_weighted, decode_q4_K},
+        [13] = {quantize_q5_K, quantize_q5_K_weighted, decode_q5_K},
+        [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
+        [30] = {quantize_bf16, quantize_bf16, decode_bf16},
+        [QUERN_TYPE_F8_E4M3] = {NULL, NULL, decode_f8_e4m3},
+        [QUERN_TYPE_F8_E5M2] = {NULL, NULL, decode_f8_e5m2},
+    },
+};

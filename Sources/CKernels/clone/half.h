@@ -1,0 +1,53 @@
+// IEEE binary16 by integer and exact float arithmetic, so that it needs neither instructions nor library calls for it.
+
+// Round to nearest even; too large gives infinity; NaN gives the quiet 0x7E00 with its sign, as ggml does it.
+INLINE vu half_bits(vf v) {
+  vu bits = (vu)v;
+  vu sign = bits >> 16 & 0x8000u;
+  vu m = bits & 0x7fffffffu;
+  // Normal: round the fraction in place.
+  vu rebased = m - 0x38000000u;
+  vu normal = (rebased + 0xfffu + (rebased >> 13 & 1u)) >> 13;
+  // Below 2^-14: adding 1/2 puts units of 2^-24 into the low bits, rounded once.
+  vu tiny = (vu)((vf)m + 0.5f) - 0x3f000000u;
+  vi is_tiny = m < 0x38800000u;
+  vi is_infinite = m >= 0x477ff000u;
+  vi is_nan = m > 0x7f800000u;
+  vu h = ((vu)is_tiny & tiny) | (~(vu)is_tiny & normal);
+  h = ((vu)is_infinite & 0x7c00u) | (~(vu)is_infinite & h);
+  return sign | h | ((vu)is_nan & 0x0200u);
+}
+
+INLINE vf half_value(vu h) {
+  vu sign = (h & 0x8000u) << 16;
+  vu m = (h & 0x7fffu) << 13;
+  // The exponent is moved by a multiplication, which is exact and makes denormals normal.
+  vf value = (vf)m * 0x1p112f;
+  vu special = (vu)(m >= 0x0f800000u) & 0x7f800000u;
+  return (vf)((vu)value | special | sign);
+}
+
+static void quantize_f16(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
+  int64_t count = rows * columns;
+  typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+  for (; count >= LANES; count -= LANES, x += LANES, out += 2 * LANES) {
+    halves h = __builtin_convertvector(half_bits(load(x)), halves);
+    __builtin_memcpy(out, &h, sizeof h);
+  }
+  for (; count > 0; count--, x++, out += 2) {
+    uint16_t h = (uint16_t)half_bits(all(*x))[0];
+    __builtin_memcpy(out, &h, 2);
+  }
+}
+
+// The upper half of a binary32, to nearest even; NaN keeps its upper bits and is made quiet.
+static void quantize_bf16(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
+  int64_t count = rows * columns;
+  for (int64_t i = 0; i < count; i++) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, 4);
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+    uint16_t h = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 64 : rounded);
+    __builtin_memcpy(out + 2 * i, &h, 2);
+  }
+}

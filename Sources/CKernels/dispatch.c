@@ -1,0 +1,82 @@
+#include "table.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct quern_clone *supported(int index) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  switch (index) {
+  case 0: return __builtin_cpu_supports("x86-64-v4") ? &quern_clone_v4 : NULL;
+  case 1: return __builtin_cpu_supports("x86-64-v3") ? &quern_clone_v3 : NULL;
+  default: return &quern_clone_baseline;
+  }
+#elif defined(__aarch64__)
+  (void)index;
+  return &quern_clone_arm64;
+#else
+  (void)index;
+  return &quern_clone_baseline;
+#endif
+}
+
+enum { CLONES = 3 };
+
+static const struct quern_clone *named(const char *name) {
+  for (int i = 0; i < CLONES; i++) {
+    const struct quern_clone *clone = supported(i);
+    if (clone && strcmp(clone->name, name) == 0) return clone;
+  }
+  return NULL;
+}
+
+static _Atomic(const struct quern_clone *) chosen;
+
+// Threads that come here together find the same clone.
+static const struct quern_clone *clone_in_use(void) {
+  const struct quern_clone *clone = atomic_load_explicit(&chosen, memory_order_acquire);
+  if (clone) return clone;
+  const char *wanted = getenv("QUERN_ISA");
+  if (wanted && *wanted) clone = named(wanted);
+  for (int i = 0; !clone && i < CLONES; i++) clone = supported(i);
+  atomic_store_explicit(&chosen, clone, memory_order_release);
+  return clone;
+}
+
+const char *quern_kernels_isa(void) { return clone_in_use()->name; }
+
+const char *quern_kernels_unknown_isa(void) {
+  const char *wanted = getenv("QUERN_ISA");
+  return wanted && *wanted && !named(wanted) ? wanted : NULL;
+}
+
+bool quern_kernels_use(const char *isa) {
+  const struct quern_clone *clone = named(isa);
+  if (clone) atomic_store_explicit(&chosen, clone, memory_order_release);
+  return clone != NULL;
+}
+
+static const struct quern_format none;
+
+static const struct quern_format *format(uint32_t type) {
+  return type < QUERN_TYPES ? &clone_in_use()->formats[type] : &none;
+}
+
+bool quern_kernels_quantizes(uint32_t type, bool with_importance) {
+  return (with_importance ? format(type)->weighted : format(type)->plain) != NULL;
+}
+
+bool quern_kernels_dequantizes(uint32_t type) { return format(type)->dequantize != NULL; }
+
+bool quern_quantize(uint32_t type, const float *x, void *out, int64_t rows, int64_t columns, const float *importance) {
+  quern_quantizer *kernel = importance ? format(type)->weighted : format(type)->plain;
+  if (kernel) kernel(x, out, rows, columns, importance);
+  return kernel != NULL;
+}
+
+bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count) {
+  quern_dequantizer *kernel = format(type)->dequantize;
+  if (kernel) kernel(blocks, x, count);
+  return kernel != NULL;
+}

@@ -1,0 +1,9 @@
+#include "table.h"
+
+#if defined(__aarch64__)
+#define CLONE arm64
+#define LANES 4
+#define GROUPS 4
+#define HAS_ROUNDING 1
+#include "clone/clone.h"
+#endif
