@@ -9,7 +9,7 @@ enum BlockQ8_0 {
       for i in 0..<32 { magnitude = magnitude > values[i].magnitude ? magnitude : values[i].magnitude }
       let d = magnitude / 127
       let inverse = d != 0 ? 1 / d : 0
-      writer.put(Half.bits(d), &out)
+      writer.put(Half.bits(computed: d), &out)
       for i in 0..<32 {
         writer.put(Rounding.truncated((values[i] * inverse).rounded(.toNearestOrAwayFromZero)), &out)
       }
@@ -34,7 +34,7 @@ enum Symmetric32 {
       } else {
         d = plain(values, n, &levels)
       }
-      writer.put(Half.bits(d), &out)
+      writer.put(Half.bits(computed: d), &out)
       Nibbles32.write(levels, hasHighBits: bits == 5, &writer, &out)
     }
   }
@@ -72,8 +72,8 @@ enum Affine32 {
       } else {
         (d, m) = plain(values, n, &levels)
       }
-      writer.put(Half.bits(d), &out)
-      writer.put(Half.bits(m), &out)
+      writer.put(Half.bits(computed: d), &out)
+      writer.put(Half.bits(computed: m), &out)
       Nibbles32.write(levels, hasHighBits: bits == 5, &writer, &out)
     }
   }
