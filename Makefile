@@ -51,6 +51,7 @@ format:
 lint:
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests
 	Tests/lint.sh
+	Tests/kernel-objects.sh
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
