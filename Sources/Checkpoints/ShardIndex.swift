@@ -15,7 +15,8 @@ struct ShardIndex {
 
   init(_ file: RandomAccessFile) throws {
     path = file.path
-    let json = try JSONDocument(parsing: file.readAll(limit: ShardIndex.maximumBytes), file: path)
+    let json = try JSONDocument(
+      parsing: file.readAll(limit: ShardIndex.maximumBytes), file: path, maximumNodes: SafetensorsFile.maximumNodes)
     let map = try json.root.required("weight_map")
     guard map.count > 0 else {
       throw InputError(.missing, "the weight_map names no tensor", file: path, offset: map.offset)

@@ -21,7 +21,7 @@ public enum GeneralMetadata {
 
     var names: [ModelName] = []
     if let path = try config?.optional("_name_or_path")?.string("_name_or_path"),
-      path.utf8.count(where: { $0 == UInt8(ascii: "/") }) <= 1
+      !path.isEmpty, path.utf8.count(where: { $0 == UInt8(ascii: "/") }) <= 1
     {
       names.append(ModelName(path, parameterCount: parameterCount))
     }

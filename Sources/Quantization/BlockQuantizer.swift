@@ -59,6 +59,12 @@ public enum BlockQuantizer {
     }
   }
 
+  /// Whether ggml's quantizer of `type` cannot do without importance. llama-quantize demands it of more types, for their
+  /// result is poor without: that is for a `Recipe` to say.
+  public static func requiresImportance(_ type: DType) -> Bool {
+    type == .iq2_XXS || type == .iq2_XS || type == .iq1_S
+  }
+
   /// The index of the first value that is NaN or infinite.
   public static func firstNonFinite(_ x: Span<Float>) -> Int? {
     // A kernel tells whether a chunk has one; only a bad chunk is searched.

@@ -4,8 +4,9 @@ extension Recipe {
   /// The type of every tensor, as llama-quantize decides it (llama.cpp 0c1e57098); decided, and proved feasible, before any
   /// work.
   ///
-  /// Two things differ. Overrides also hold for the file types F32, F16 and BF16, where llama-quantize drops them without
-  /// a word. Norms, biases and expert gates stored in 16 bits become F32, which convert_hf_to_gguf.py does a step earlier.
+  /// Three things differ. Overrides also hold for the file types F32, F16 and BF16, where llama-quantize drops them without
+  /// a word. A type asked for by flag is held against the rows before, not while, quantizing. Norms, biases and expert
+  /// gates stored in 16 bits become F32, which convert_hf_to_gguf.py does a step earlier.
   ///
   /// - Parameters:
   ///   - tensors: all of a model, under their GGUF names, in any order.
@@ -131,10 +132,10 @@ private enum KeptTensors {
     // Dimensions of one at the front do not count: what is left of them is a vector.
     if tensor.shape.dimensions.drop(while: { $0 == 1 }).count < 2 { return full(tensor, "a vector") }
     if !name.hasSuffix("weight") { return stored(tensor, "no weight") }
-    if name.contains("_norm.weight") { return full(tensor, "a norm") }
-    if name.contains("ffn_gate_inp.weight") { return full(tensor, "chooses experts") }
+    if name.hasBytes("_norm.weight") { return full(tensor, "a norm") }
+    if name.hasBytes("ffn_gate_inp.weight") { return full(tensor, "chooses experts") }
     if recipe.leavesOutputTensor && name == "output.weight" { return stored(tensor, "left as asked") }
-    if name == "position_embd.weight" || name == "token_types.weight" || small.contains(where: name.contains) {
+    if name == "position_embd.weight" || name == "token_types.weight" || small.contains(where: name.hasBytes) {
       return stored(tensor, "small")
     }
     return nil

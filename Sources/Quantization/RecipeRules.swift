@@ -14,7 +14,7 @@ struct RecipeRules {
       switch name {
       case "output.weight": self = .output
       case "token_embd.weight", "per_layer_token_embd.weight": self = .tokenEmbedding
-      default: self = Role.parts.first { name.contains($0.part) }?.role ?? .other
+      default: self = Role.parts.first { name.hasBytes($0.part) }?.role ?? .other
       }
     }
 

@@ -15,3 +15,17 @@ public enum TensorOrder {
     return Int(name.dropFirst(4).prefix { $0.isNumber })
   }
 }
+
+extension String {
+  /// Whether `part` occurs in it, byte by byte; `contains` compares characters, which takes a hundred times as long.
+  func hasBytes(_ part: String) -> Bool {
+    let (name, part) = (utf8.span, part.utf8.span)
+    guard part.count <= name.count else { return false }
+    for start in 0...name.count - part.count {
+      var length = 0
+      while length < part.count && name[start + length] == part[length] { length += 1 }
+      if length == part.count { return true }
+    }
+    return false
+  }
+}

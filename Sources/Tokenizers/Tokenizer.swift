@@ -11,12 +11,25 @@ import Tensors
 /// Read from a Hugging Face `tokenizer.json` or from the metadata of a GGUF; both give the same ids. A value: threads may
 /// share it, `encode` keeps its working memory to itself.
 public struct Tokenizer: Sendable {
+  /// How a stretch of text without added tokens becomes ids.
+  enum Model: Sendable {
+    /// Cut into pieces, each merged from its bytes.
+    case bytePairs(BytePairModel, PreTokenizer)
+    /// Merged from its characters.
+    case characterPairs(CharacterPairModel)
+    case unigram(UnigramModel)
+  }
+
   var vocabulary: Vocabulary
   /// In the order of the file.
   var addedTokens: [AddedToken]
-  var model: BytePairModel
-  var preTokenizer: PreTokenizer
-  /// Every stretch of text between added tokens begins with a space.
+  var model: Model
+  /// What a SentencePiece vocabulary knows of its tokens; `nil` for another.
+  var pieces: PieceAttributes?
+  var spaces = SpaceRules()
+  /// Pieces of a SentencePiece vocabulary that are matched before anything is merged.
+  var userDefined = AddedTokenMatcher([])
+  /// Every stretch of text between added tokens begins with a space, for `bytePairs`.
   var addsPrefixSpace = false
   public var special: SpecialTokens
   public var chatTemplates: [ChatTemplate] = []
@@ -30,17 +43,13 @@ public struct Tokenizer: Sendable {
   /// Of added tokens, by id.
   private var addedByID: [Int32: Int]
 
-  init(
-    vocabulary: Vocabulary, addedTokens: [AddedToken], model: BytePairModel, preTokenizer: PreTokenizer,
-    special: SpecialTokens
-  ) {
+  init(vocabulary: Vocabulary, addedTokens: [AddedToken], model: Model, special: SpecialTokens) {
     self.vocabulary = vocabulary
     self.addedTokens = addedTokens
     self.model = model
-    self.preTokenizer = preTokenizer
     self.special = special
-    firstPass = AddedTokenMatcher(addedTokens.filter { !$0.isNormalized })
-    secondPass = AddedTokenMatcher(addedTokens.filter(\.isNormalized))
+    firstPass = AddedTokenMatcher(addedTokens.filter { $0.isMatched && !$0.isNormalized })
+    secondPass = AddedTokenMatcher(addedTokens.filter { $0.isMatched && $0.isNormalized })
     addedByID = Dictionary(
       addedTokens.indices.map { (addedTokens[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
   }
@@ -59,40 +68,7 @@ public struct Tokenizer: Sendable {
   /// Whether `encode(addSpecial: true)` puts anything after the text.
   public var addsEOS: Bool { !special.suffix.isEmpty }
 
-  // MARK: Back to text
-
-  /// The bytes that a token stands for; of an added token, its text. Empty for an id without a token.
-  public func tokenBytes(_ id: Int32) -> [UInt8] {
-    if let added = added(id) { return Array(added.content.utf8) }
-    return Array(vocabulary.bytes(of: Int(id)))
-  }
-
-  /// The bytes of all tokens. A token may hold part of a character, so that only the whole need be UTF-8.
-  /// - Parameter skipSpecial: leave out the tokens marked special.
-  public func decode(_ ids: some Sequence<Int32>, skipSpecial: Bool = false) -> [UInt8] {
-    var out: [UInt8] = []
-    for id in ids {
-      if let added = added(id) {
-        if !(skipSpecial && added.isSpecial) { out.append(contentsOf: added.content.utf8) }
-      } else {
-        out.append(contentsOf: vocabulary.bytes(of: Int(id)))
-      }
-    }
-    return out
-  }
-
   func added(_ id: Int32) -> AddedToken? { addedByID[id].map { addedTokens[$0] } }
-
-  /// The token's text as a vocabulary file writes it; `nil` for an id without a token.
-  func text(of id: Int) -> String? {
-    if let added = added(Int32(id)) { return added.content }
-    guard vocabulary.forms.indices.contains(id) else { return nil }
-    switch vocabulary.forms[id] {
-    case .absent: return nil
-    case .bytes: return ByteAlphabet.text(of: vocabulary.bytes(of: id))
-    case .verbatim: return String(decoding: vocabulary.bytes(of: id), as: UTF8.self)
-    }
-  }
 
   // MARK: To ids
 
@@ -104,63 +80,91 @@ public struct Tokenizer: Sendable {
     encode(Array(text.utf8), addSpecial: addSpecial, parseSpecial: parseSpecial)
   }
 
-  /// The ids of a text as bytes. Bytes that are no UTF-8 are signs of their own and come back from `decode` unchanged.
+  /// The ids of a text as bytes. Bytes that are no UTF-8 are signs of their own and come back from `decode` unchanged,
+  /// except that a `tokenizer.model` of SentencePiece has them replaced by U+FFFD.
   public func encode(_ text: [UInt8], addSpecial: Bool = true, parseSpecial: Bool = true) -> [Int32] {
     var out: [Int32] = []
     out.reserveCapacity(text.count / 4 + special.prefix.count + special.suffix.count)
     if addSpecial { out.append(contentsOf: special.prefix) }
     if !text.isEmpty {
-      if firstPass.isEmpty && secondPass.isEmpty && !addsPrefixSpace {
-        var encoder = PieceEncoder(textBytes: text.count)
-        let classes = CharacterClass.classify(text.span)
-        encode(text.span, classes.span, 0, text.count, &encoder, into: &out)
-      } else {
-        encodeParts(text, special: parseSpecial, into: &out)
+      switch model {
+      case .bytePairs(let model, let preTokenizer):
+        encode(text, model, preTokenizer, parseSpecial, into: &out)
+      case .characterPairs, .unigram:
+        forEachPart(text, parseSpecial, into: &out) { start, end, out in encodePieces(text, start, end, into: &out) }
       }
     }
     if addSpecial { out.append(contentsOf: special.suffix) }
     return out
   }
 
-  private func encodeParts(_ text: [UInt8], special: Bool, into out: inout [Int32]) {
-    var encoder = PieceEncoder(textBytes: text.count)
+  /// Appends the added tokens in `text`, and what `body` appends for each stretch between them.
+  private func forEachPart(
+    _ text: [UInt8], _ parseSpecial: Bool, into out: inout [Int32], _ body: (Int, Int, inout [Int32]) -> Void
+  ) {
     let span = text.span
-    let classes = addsPrefixSpace ? [] : CharacterClass.classify(span)
-    for outer in firstPass.split(span, 0, text.count, special: special) {
+    for outer in firstPass.split(span, 0, text.count, special: parseSpecial) {
       if let token = outer.token {
         out.append(token)
-        continue
-      }
-      let inner =
-        secondPass.isEmpty ? [outer] : secondPass.split(span, outer.start, outer.end, special: special)
-      for part in inner {
-        if let token = part.token {
-          out.append(token)
-        } else if addsPrefixSpace {
-          encodeAfterSpace(text[part.start..<part.end], into: &out)
-        } else {
-          encode(span, classes.span, part.start, part.end, &encoder, into: &out)
+      } else if secondPass.isEmpty {
+        body(outer.start, outer.end, &out)
+      } else {
+        for part in secondPass.split(span, outer.start, outer.end, special: parseSpecial) {
+          if let token = part.token { out.append(token) } else { body(part.start, part.end, &out) }
         }
       }
     }
   }
 
-  private func encodeAfterSpace(_ text: ArraySlice<UInt8>, into out: inout [Int32]) {
-    let copy = (text.first == 0x20 ? [] : [0x20]) + text
-    var encoder = PieceEncoder(textBytes: copy.count)
-    let classes = CharacterClass.classify(copy.span)
-    encode(copy.span, classes.span, 0, copy.count, &encoder, into: &out)
+  private func encode(
+    _ text: [UInt8], _ model: BytePairModel, _ preTokenizer: PreTokenizer, _ parseSpecial: Bool, into out: inout [Int32]
+  ) {
+    var encoder = PieceEncoder(textBytes: text.count)
+    let classes = addsPrefixSpace ? [] : CharacterClass.classify(text.span)
+    forEachPart(text, parseSpecial, into: &out) { start, end, out in
+      if addsPrefixSpace {
+        let copy = (text[start] == 0x20 ? [] : [0x20]) + text[start..<end]
+        var encoder = PieceEncoder(textBytes: copy.count)
+        encode(
+          copy.span, CharacterClass.classify(copy.span).span, 0, copy.count, model, preTokenizer, &encoder, into: &out)
+      } else {
+        encode(text.span, classes.span, start, end, model, preTokenizer, &encoder, into: &out)
+      }
+    }
   }
 
   private func encode(
-    _ text: Span<UInt8>, _ classes: Span<UInt8>, _ start: Int, _ end: Int, _ encoder: inout PieceEncoder,
-    into out: inout [Int32]
+    _ text: Span<UInt8>, _ classes: Span<UInt8>, _ start: Int, _ end: Int, _ model: BytePairModel,
+    _ preTokenizer: PreTokenizer, _ encoder: inout PieceEncoder, into out: inout [Int32]
   ) {
     var position = start
     while position < end {
       let next = preTokenizer.pieceEnd(text, classes, from: position, to: end)
       encoder.encode(text, position, next, vocabulary, model, into: &out)
       position = next
+    }
+  }
+
+  /// Of a SentencePiece vocabulary.
+  private func encodePieces(_ text: [UInt8], _ start: Int, _ end: Int, into out: inout [Int32]) {
+    let rewritten = spaces.apply(text.span, start, end, isFirst: start == 0, userDefined: userDefined)
+    switch model {
+    case .bytePairs: break
+    case .unigram(let model): model.encode(rewritten, into: &out)
+    case .characterPairs(let model):
+      var encoder = PieceEncoder(textBytes: rewritten.count)
+      for part in userDefined.split(rewritten.span, 0, rewritten.count, special: true) {
+        if let token = part.token {
+          out.append(token)
+          continue
+        }
+        var position = part.start
+        while position < part.end {
+          let next = model.wordEnd(rewritten.span, position, part.end)
+          encoder.encode(rewritten.span, position, next, model, into: &out)
+          position = next
+        }
+      }
     }
   }
 }

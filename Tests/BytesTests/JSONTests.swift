@@ -79,6 +79,12 @@ import Testing
     }
   }
 
+  @Test func theNumberOfValuesCanBeLimited() throws {
+    let text = Array("[1, {\"a\": 2}, 3]".utf8)
+    #expect(try JSONDocument(parsing: text, maximumNodes: 6).root.count == 3)
+    #expect { try JSONDocument(parsing: text, maximumNodes: 5) } throws: { ($0 as? InputError)?.code == .limit }
+  }
+
   @Test func offsetsCountFromTheBeginningOfTheFile() throws {
     let document = try JSONDocument(parsing: Array("{\"a\": \"x\"}".utf8), file: "t.json", base: 8)
     #expect { try document.root.required("a").int() } throws: { ($0 as? InputError)?.offset == 15 }

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 NAMES = """Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q2_K_S Q3_K_S Q3_K_M Q3_K_L Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K IQ1_S IQ1_M IQ2_XXS
 IQ2_XS IQ2_S IQ2_M IQ3_XXS IQ3_XS IQ3_S IQ3_M IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4_MOE Q1_0 Q2_0 F32 F16 BF16 Q3_K Q4_K
@@ -57,9 +58,9 @@ FLAGS = [
     (["--tensor-type", "blk\\.[0-3]\\.ATTN_V=q8_0", "--tensor-type", "attn_(v|q)=iq4_xs"],
      ["override=blk\\.[0-3]\\.ATTN_V=q8_0", "override=attn_(v|q)=iq4_xs"], None),
     (["--tensor-type", "ffn_down=q4_k", "--pure"], ["override=ffn_down=q4_k", "pure"], None),
-    (["--tensor-type", "(1|3|5)\\.ffn_down=q6_k", "--tensor-type", "^token_embd\\.weight$=q5_0",
+    (["--tensor-type", "(0|3|5)\\.ffn_down=q6_k", "--tensor-type", "^token_embd\\.weight$=q5_0",
       "--output-tensor-type", "q4_0"],
-     ["override=(1|3|5)\\.ffn_down=q6_k", "override=^token_embd\\.weight$=q5_0", "output=q4_0"], None),
+     ["override=(0|3|5)\\.ffn_down=q6_k", "override=^token_embd\\.weight$=q5_0", "output=q4_0"], None),
 ]
 BLOCKED = [name for name in NAMES if name not in ("F32", "F16", "BF16")]
 
@@ -147,17 +148,18 @@ LINE = re.compile(r"^\[ *\d+/ *\d+\] (\S+) +- \[.*?\], type = +(\S+), size = .*?
 def theirs(quantize, path, name, flags):
     run = subprocess.run([quantize, "--dry-run", *flags, path, name], capture_output=True, text=True)
     text = run.stdout + run.stderr
-    types = {}
+    types = {"importance": "needed"} if "will require an imatrix" in text else {}
     for line in text.splitlines():
         if match := LINE.match(line.rstrip()):
             types[match[1]] = (match[3] or match[2]).upper()
-    return (types, None) if run.returncode == 0 else (None, text.strip().splitlines()[-1])
+    return (types, None) if run.returncode == 0 else (None, "; ".join(text.strip().splitlines()[-2:]))
 
 
 def ours(probe, path, name, flags):
-    run = subprocess.run([probe, "recipe", path, name, *flags], capture_output=True, text=True)
+    run = subprocess.run([probe, "recipe", path, name, *flags], capture_output=True, text=True,
+                         env=os.environ | {"SWIFT_BACKTRACE": "enable=no"})
     if run.returncode:
-        return None, run.stderr.strip().splitlines()[-1]
+        return None, run.stderr.strip().splitlines()[0].partition("top level: ")[2]
     return dict(line.split("\t")[:2] for line in run.stdout.splitlines()), None
 
 
@@ -175,18 +177,23 @@ def compare(o):
             names = {name for name, _ in tensors(m)}
             runs = [([], [], name) for name in NAMES] + [(["--imatrix", imatrix], ["imatrix"], name) for name in NAMES]
             runs += [(a, b, name) for a, b, chosen in FLAGS for name in chosen or BLOCKED]
+            if m["embedding"] % 32:  # llama-quantize does not hold its flags against the rows, we do
+                runs = [r for r in runs if not any("=q" in word and "override" not in word for word in r[1])]
             decisions = refused = 0
-            for flags, words, name in runs:
-                if m["embedding"] % 32 and any("=q" in word and "override" not in word for word in words):
-                    continue  # their flags are not checked against the rows; ours are
-                (a, error), (b, problem) = theirs(o.quantize, path, name, flags), ours(o.probe, path, name, words)
+            both = lambda run: (theirs(o.quantize, path, run[2], run[0]), ours(o.probe, path, run[2], run[1]))
+            with ThreadPoolExecutor() as pool:
+                results = list(pool.map(both, runs))
+            for (flags, words, name), ((a, error), (b, problem)) in zip(runs, results):
                 where = f"{model} {name} {' '.join(words)}"
                 if a is None or b is None:
                     refused += 1
-                    if (a is None) != (b is None):
+                    if "no tensor type fallback" not in str(error) or "do not fill" not in str(problem):
                         failed = True
                         print(f"DIFFERS {where}: ours {problem or 'accepted'}; theirs {error or 'accepted'}")
                     continue
+                if a.pop("importance", "") != b.pop("importance", "") and "imatrix" not in words:
+                    failed = True
+                    print(f"DIFFERS {where}: which of the two needs an importance matrix")
                 if set(a) != names or set(b) != names:
                     failed = True
                     print(f"DIFFERS {where}: not every tensor listed ({len(a)} and {len(b)} of {len(names)})")

@@ -79,10 +79,9 @@ import Testing
         return a.magnitude < 0.02 ? 0 : a * a
       } : nil
     let expected = try bytes(x, columns, type, importance, kernel: false)
-    defer { _ = Kernels.use(Kernels.instructionSets[0]) }
     for name in Kernels.instructionSets {
-      #expect(Kernels.use(name))
-      let found = try bytes(x, columns, type, importance, kernel: true)
+      let found = try #require(
+        try Kernels.using(name) { try bytes(x, columns, type, importance, kernel: true) })
       let differences = zip(found, expected).count { $0 != $1 }
       #expect(differences == 0, "\(type)\(weighted ? " with importance" : ""), \(kind), \(rows)x\(columns), on \(name)")
     }
@@ -118,10 +117,9 @@ import Testing
     x += x.map { -$0 }
     while x.count % 2 != 0 { x.append(0) }
     let expected = try Self.bytes(x, x.count, .f16, nil, kernel: false)
-    defer { _ = Kernels.use(Kernels.instructionSets[0]) }
     for name in Kernels.instructionSets {
-      #expect(Kernels.use(name))
-      #expect(try Self.bytes(x, x.count, .f16, nil, kernel: true) == expected, "on \(name)")
+      let found = try Kernels.using(name) { try Self.bytes(x, x.count, .f16, nil, kernel: true) }
+      #expect(found == expected, "on \(name)")
     }
   }
 
@@ -133,12 +131,10 @@ import Testing
     let expected: [Int8] =
       [127] + (1...31).map { Int8($0) } + [-127] + (1...31).map { -Int8($0) } + [127] + (0..<31).map { Int8($0) }
     for name in Kernels.instructionSets {
-      #expect(Kernels.use(name))
-      let blocks = try Self.bytes(x, 96, .q8_0, nil, kernel: true)
+      let blocks = try #require(try Kernels.using(name) { try Self.bytes(x, 96, .q8_0, nil, kernel: true) })
       let levels = (0..<3).flatMap { blocks[34 * $0 + 2..<34 * $0 + 34].map { Int8(bitPattern: $0) } }
       #expect(levels == expected, "on \(name)")
     }
-    _ = Kernels.use(Kernels.instructionSets[0])
   }
 
   @Test func onlyOfTypesWithAKernelSomethingIsWritten() {

@@ -25,11 +25,12 @@ import Testing
   }
 
   static func onEveryInstructionSet(_ body: (String) throws -> Void) rethrows {
-    defer { _ = Kernels.use(Kernels.instructionSets[0]) }
     for name in Kernels.instructionSets {
-      #expect(Kernels.use(name))
-      #expect(Kernels.instructionSet == name)
-      try body(name)
+      let done: Void? = try Kernels.using(name) {
+        #expect(Kernels.instructionSet == name)
+        try body(name)
+      }
+      #expect(done != nil)
     }
   }
 

@@ -29,8 +29,11 @@ public final class JSONDocument: Sendable {
   ///   - bytes: the text; at most 1 GiB.
   ///   - file: its name, for messages.
   ///   - base: the offset in `file` of the first byte of the text, for messages.
+  ///   - maximumNodes: values and keys together; each takes 24 bytes, where the text may spend two on it.
   /// - Throws: `JSON`, `UTF8`, `DUP` or `LIMIT`, with the offset.
-  public init(parsing bytes: [UInt8], file: String? = nil, base: Int = 0, maximumDepth: Int = 64) throws(InputError) {
+  public init(
+    parsing bytes: [UInt8], file: String? = nil, base: Int = 0, maximumDepth: Int = 64, maximumNodes: Int = .max
+  ) throws(InputError) {
     guard bytes.count <= 1 << 30 else {
       throw InputError(.limit, "\(bytes.count) bytes of JSON, at most 1 GiB is read", file: file)
     }
@@ -41,7 +44,7 @@ public final class JSONDocument: Sendable {
         .utf8, "not valid UTF-8", file: file, offset: UInt64(base + error.byteOffsets.lowerBound))
     }
     do {
-      nodes = try JSONParser.parse(bytes, maximumDepth: maximumDepth)
+      nodes = try JSONParser.parse(bytes, maximumDepth: maximumDepth, maximumNodes: maximumNodes)
     } catch {
       throw error.adding(file: file, offset: nil).shifted(by: base)
     }

@@ -6,21 +6,25 @@ struct JSONParser {
 
   private let bytes: [UInt8]
   private let maximumDepth: Int
+  private let maximumNodes: Int
   private var position = 0
   private var nodes: [JSONDocument.Node] = []
   /// The containers that are open, outermost first.
   private var open: [Int] = []
 
-  static func parse(_ bytes: [UInt8], maximumDepth: Int) throws(InputError) -> [JSONDocument.Node] {
-    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth)
-    parser.nodes.reserveCapacity(bytes.count / 16 + 16)
+  static func parse(
+    _ bytes: [UInt8], maximumDepth: Int, maximumNodes: Int
+  ) throws(InputError) -> [JSONDocument.Node] {
+    var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, maximumNodes: maximumNodes)
+    parser.nodes.reserveCapacity(min(maximumNodes, bytes.count / 16 + 16))
     try parser.document()
     return parser.nodes
   }
 
-  private init(bytes: [UInt8], maximumDepth: Int) {
+  private init(bytes: [UInt8], maximumDepth: Int, maximumNodes: Int) {
     self.bytes = bytes
     self.maximumDepth = maximumDepth
+    self.maximumNodes = maximumNodes
   }
 
   private mutating func document() throws(InputError) {
@@ -44,6 +48,9 @@ struct JSONParser {
       if isObject { try key() }
       nodes[container].count += 1
       try value()
+      guard nodes.count <= maximumNodes else {
+        throw InputError(.limit, "more than \(maximumNodes) values and keys", offset: UInt64(position))
+      }
     }
     skipSpace()
     guard position == bytes.count else { throw unexpected("the end of the text") }

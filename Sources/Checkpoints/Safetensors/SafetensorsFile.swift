@@ -14,6 +14,8 @@ public import Tensors
 public struct SafetensorsFile: Sendable {
   /// The limit that the reference sets, too.
   public static let maximumHeaderBytes = 100_000_000
+  /// A tensor of rank 2 has twelve values and keys.
+  static let maximumNodes = 1 << 22
   static let maximumNameBytes = 65_536
   /// What NumPy allows; PyTorch's limit is the same.
   static let maximumRank = 64
@@ -33,7 +35,9 @@ public struct SafetensorsFile: Sendable {
       throw kind.refusal(expected: "safetensors", file: file.path)
     }
     let headerBytes = try SafetensorsFile.headerLength(of: file)
-    let json = try JSONDocument(parsing: file.read(at: 8, count: headerBytes), file: file.path, base: 8)
+    let json = try JSONDocument(
+      parsing: file.read(at: 8, count: headerBytes), file: file.path, base: 8,
+      maximumNodes: SafetensorsFile.maximumNodes)
     let header = try SafetensorsHeader(json.root, dataBytes: file.size - 8 - headerBytes)
     self.file = file
     metadata = header.metadata

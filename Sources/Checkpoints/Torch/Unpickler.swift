@@ -5,7 +5,7 @@ import Bytes
 struct Unpickler {
   private static let maximumMarks = 256
   private static let maximumStack = 1 << 20
-  private static let maximumMemo = 1 << 21
+  private static let maximumMemo = 1 << 20
   /// Values made by one pickle; a model of 100,000 tensors makes 3 million.
   private static let maximumValues = 1 << 22
 

@@ -48,32 +48,3 @@ public enum BlockDecoder {
     }
   }
 }
-
-extension RawSpan {
-  /// The byte at `offset`.
-  @inline(__always)
-  func byte(_ offset: Int) -> UInt8 { unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self) }
-
-  /// The little-endian word at `offset`, aligned or not.
-  @inline(__always)
-  func word<T: FixedWidthInteger & BitwiseCopyable>(_ offset: Int) -> T {
-    T(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
-  }
-
-  /// The half at `offset`, as a float.
-  @inline(__always)
-  func half(_ offset: Int) -> Float { Half.float(word(offset)) }
-}
-
-/// Eight-bit floats without infinities in E4M3 (OCP 8-bit floating point specification, 1.0).
-public enum Float8 {
-  /// 1 sign, 4 exponent (bias 7), 3 fraction bits; 0x7F and 0xFF are NaN.
-  public static func e4m3(_ bits: UInt8) -> Float {
-    let sign: Float = bits & 0x80 == 0 ? 1 : -1
-    let exponent = Int(bits >> 3 & 0xF)
-    let fraction = Float(bits & 7)
-    if bits & 0x7F == 0x7F { return .nan }
-    if exponent == 0 { return sign * fraction * 0x1p-9 }
-    return sign * (1 + fraction / 8) * Float(sign: .plus, exponent: exponent - 7, significand: 1)
-  }
-}

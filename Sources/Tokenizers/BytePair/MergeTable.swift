@@ -17,10 +17,10 @@ struct MergeTable: Sendable {
 
   private var slots: [Slot]
   private let multiplier = ByteHash.currentSeed | 1
-  private let shift: UInt64
+  private var shift: UInt64
   private(set) var count = 0
 
-  /// - Parameter capacity: the number of merges that will be inserted at most.
+  /// - Parameter capacity: the number of merges that are expected.
   init(capacity: Int) {
     let wanted = max(capacity * 3 / 2, 16)
     let bits = Int.bitWidth - (wanted - 1).leadingZeroBitCount
@@ -53,7 +53,19 @@ struct MergeTable: Sendable {
     }
     slots[index] = Slot(pair: pair, merge: merge)
     count += 1
+    if count * 5 > slots.count * 4 { grow() }
     return true
+  }
+
+  private mutating func grow() {
+    let old = slots
+    slots = [Slot](repeating: Slot(), count: old.count * 2)
+    shift -= 1
+    count = 0
+    for slot in old where slot.pair != .max {
+      _ = insert(
+        Int32(truncatingIfNeeded: slot.pair >> 32), Int32(truncatingIfNeeded: slot.pair), slot.merge, replacing: false)
+    }
   }
 
   @inline(__always)

@@ -13,7 +13,7 @@ struct PieceEncoder {
 
   private var entries: [Entry] = []
   private let mask: Int
-  private var scratch = BytePairModel.Scratch()
+  private var scratch = MergeScratch()
 
   /// - Parameter textBytes: length of the text, by which the memory is sized; beyond 4 GiB there is none.
   init(textBytes: Int) {
@@ -44,19 +44,41 @@ struct PieceEncoder {
         return
       }
     }
-    let slot = Int(truncatingIfNeeded: hash >> 8) & mask
-    let entry = entries[slot]
-    if entry.hash == hash, Int(entry.length) == end - start, equal(text, Int(entry.textStart), start, end - start) {
-      for index in Int(entry.outStart)..<Int(entry.outStart + entry.outCount) { out.append(out[index]) }
-      return
-    }
+    if recall(text, start, end, hash, into: &out) { return }
     let outStart = out.count
     model.merge(text, start, end, &scratch, into: &out)
-    if mask > 0 {
-      entries[slot] = Entry(
-        hash: hash, textStart: UInt32(truncatingIfNeeded: start), length: UInt32(truncatingIfNeeded: end - start),
-        outStart: UInt32(truncatingIfNeeded: outStart), outCount: UInt32(truncatingIfNeeded: out.count - outStart))
-    }
+    remember(start, end, hash, outStart, out.count)
+  }
+
+  /// The same for a word of a SentencePiece vocabulary.
+  @inline(__always)
+  mutating func encode(
+    _ text: Span<UInt8>, _ start: Int, _ end: Int, _ model: borrowing CharacterPairModel, into out: inout [Int32]
+  ) {
+    let hash = model.vocabulary.hash(text, start, end)
+    if recall(text, start, end, hash, into: &out) { return }
+    let outStart = out.count
+    model.merge(text, start, end, &scratch, into: &out)
+    remember(start, end, hash, outStart, out.count)
+  }
+
+  @inline(__always)
+  private func recall(
+    _ text: Span<UInt8>, _ start: Int, _ end: Int, _ hash: UInt64, into out: inout [Int32]
+  ) -> Bool {
+    let entry = entries[Int(truncatingIfNeeded: hash >> 8) & mask]
+    guard entry.hash == hash, Int(entry.length) == end - start, equal(text, Int(entry.textStart), start, end - start)
+    else { return false }
+    for index in Int(entry.outStart)..<Int(entry.outStart + entry.outCount) { out.append(out[index]) }
+    return true
+  }
+
+  @inline(__always)
+  private mutating func remember(_ start: Int, _ end: Int, _ hash: UInt64, _ outStart: Int, _ outEnd: Int) {
+    guard mask > 0 else { return }
+    entries[Int(truncatingIfNeeded: hash >> 8) & mask] = Entry(
+      hash: hash, textStart: UInt32(truncatingIfNeeded: start), length: UInt32(truncatingIfNeeded: end - start),
+      outStart: UInt32(truncatingIfNeeded: outStart), outCount: UInt32(truncatingIfNeeded: outEnd - outStart))
   }
 
   @inline(__always)

@@ -48,8 +48,9 @@ struct BytePairBuilder {
   /// - Parameters:
   ///   - json: the `model` of a tokenizer.json.
   ///   - addedTokens: its `added_tokens`.
-  init(_ json: JSONValue, addedTokens: JSONValue?) throws(InputError) {
-    try BytePairBuilder.requireByteLevel(json)
+  ///   - overCharacters: whether symbols are characters, with bytes to fall back to, and not bytes.
+  init(_ json: JSONValue, addedTokens: JSONValue?, overCharacters: Bool = false) throws(InputError) {
+    try BytePairBuilder.requirePlainPairs(json)
     let entries = try json.required("vocab")
     let merges = try json.required("merges")
     guard entries.kind == .object else { throw entries.mismatch("an object of tokens and ids", "vocab") }
@@ -73,7 +74,7 @@ struct BytePairBuilder {
       }
       model.fusesUnknown = try json.optional("fuse_unk")?.bool("fuse_unk") ?? false
     }
-    seal()
+    if !overCharacters { seal() }
   }
 
   private mutating func seal() {
@@ -81,18 +82,15 @@ struct BytePairBuilder {
     model.byteTokens = (0...255 as ClosedRange<UInt8>).map { vocabulary.id(of: [$0].span, 0, 1) }
   }
 
-  private static func requireByteLevel(_ json: JSONValue) throws(InputError) {
+  private static func requirePlainPairs(_ json: JSONValue) throws(InputError) {
     func refuse(_ what: String, _ value: JSONValue, _ subject: String) -> InputError {
       InputError(
         .unsupported, what, file: json.file, subject: subject, offset: value.offset,
-        remedy: "byte-level BPE as in GPT-2 and Llama 3 is supported")
+        remedy: "BPE as in GPT-2 and the Llamas is supported")
     }
     if let type = json.optional("type") {
       let name = try type.string("type")
       guard name == "BPE" else { throw refuse("a \(name) model is not supported", type, "model.type") }
-    }
-    if let fallback = json.optional("byte_fallback"), try fallback.bool("byte_fallback") {
-      throw refuse("a SentencePiece vocabulary with byte fallback is not supported", fallback, "byte_fallback")
     }
     if let dropout = json.optional("dropout"), try dropout.double("dropout") != 0 {
       throw refuse("merges dropped at random are not supported", dropout, "dropout")
@@ -222,13 +220,13 @@ struct BytePairBuilder {
 
 extension BytePairBuilder {
   /// The vocabulary of a GGUF.
-  /// - Parameter types: `tokenizer.ggml.token_type`, by id; empty when the file has none.
-  init(tokens: [String], types: [Int32], merges: [String], ignoresMerges: Bool) throws(InputError) {
+  /// - Parameter types: `tokenizer.ggml.token_type`, by id.
+  init(tokens: [String], types: [TokenType], merges: [String], ignoresMerges: Bool) throws(InputError) {
     vocabulary = Vocabulary(capacity: tokens.count, bytes: tokens.count * 8)
     model = BytePairModel(
       merges: MergeTable(capacity: merges.count), byteTokens: [], ignoresMerges: ignoresMerges)
     for (id, token) in tokens.enumerated() {
-      try add(token, id: id, type: types.isEmpty ? .normal : TokenType(rawValue: types[id]) ?? .normal)
+      try add(token, id: id, type: types[id])
     }
     var pair = MergePair()
     for (rank, merge) in merges.enumerated() {
@@ -255,5 +253,47 @@ extension BytePairBuilder {
     guard vocabulary.insert(id: id, form: form, start: start) else {
       throw InputError(.duplicate, "token \(id) has the text of another", subject: token)
     }
+  }
+}
+
+extension BytePairBuilder {
+  /// The model over characters; the builder was made with `overCharacters`.
+  func characterPairs(_ json: JSONValue) throws(InputError) -> CharacterPairModel {
+    if model.ignoresMerges {
+      throw InputError(
+        .unsupported, "merges ignored in a vocabulary with byte fallback are not supported", file: json.file,
+        subject: "ignore_merges", offset: json.offset)
+    }
+    var byteTokens = [Int32](repeating: -1, count: 256)
+    var spaceBeginsTokens = true
+    for id in 0..<vocabulary.count {
+      let text = vocabulary.bytes(of: id)
+      if let byte = SentencePieceFile.byte(text) { byteTokens[Int(byte)] = Int32(id) }
+      if CharacterPairModel.holdsInnerSpace(text) { spaceBeginsTokens = false }
+    }
+    return CharacterPairModel(
+      vocabulary: vocabulary, reserved: [Bool](repeating: false, count: vocabulary.count), merges: model.merges,
+      byteTokens: byteTokens, unknown: model.unknown, fusesUnknown: model.fusesUnknown,
+      spaceBeginsTokens: spaceBeginsTokens)
+  }
+
+  /// Types as upstream gives them; scores by the order of the merges, where upstream writes -1000 for all, with which a
+  /// reader that merges by score goes from left to right.
+  func attributes(_ added: [AddedToken], _ pairs: CharacterPairModel) -> PieceAttributes {
+    var attributes = PieceAttributes(
+      scores: [Float](repeating: -1000, count: vocabulary.count),
+      types: [TokenType](repeating: .normal, count: vocabulary.count))
+    for id in pairs.byteTokens where id >= 0 { attributes.types[Int(id)] = .byte }
+    for merge in pairs.merges.ordered.reversed() { attributes.scores[Int(merge.merge.id)] = -Float(merge.merge.rank) }
+    for token in added {
+      if Int(token.id) < vocabulary.count {
+        if token.isSpecial { attributes.types[Int(token.id)] = .control }
+      } else {
+        attributes.overrides.append(
+          PieceAttributes.Override(
+            id: token.id, text: token.content, type: token.isSpecial ? .control : .userDefined))
+      }
+    }
+    return attributes
   }
 }

@@ -14,14 +14,19 @@ struct SpecialTokensReader {
   /// The template's own ids, where there is a template.
   private var hasTemplate = false
 
-  static func read(_ sources: TokenizerSources, _ added: [AddedToken]) throws(InputError) -> SpecialTokens {
+  /// - Parameters:
+  ///   - added: the tokens among which names are looked up.
+  ///   - addsBOSByDefault: whether a text begins with the token where nothing says so.
+  static func read(
+    _ sources: TokenizerSources, _ added: [AddedToken], addsBOSByDefault: Bool = false
+  ) throws(InputError) -> SpecialTokens {
     var reader = SpecialTokensReader()
     try reader.readNames(sources.configuration)
-    if let processor = sources.tokenizer.optional("post_processor") { try reader.readProcessor(processor) }
+    if let processor = sources.tokenizer?.optional("post_processor") { try reader.readProcessor(processor) }
     try reader.readConfiguration(sources.configuration, added)
     reader.readModelConfiguration(sources.modelConfiguration)
     try reader.readMap(sources.specialTokensMap, added)
-    if !reader.hasTemplate { reader.surround() }
+    if !reader.hasTemplate { reader.surround(addsBOSByDefault) }
     return reader.special
   }
 
@@ -156,8 +161,8 @@ struct SpecialTokensReader {
   }
 
   /// Without a template, what tokenizer_config.json says is put around the text.
-  private mutating func surround() {
-    if special.isAdded(.bos) == true, let id = special.id(of: .bos) { special.prefix = [id] }
+  private mutating func surround(_ addsBOS: Bool) {
+    if special.isAdded(.bos) ?? addsBOS, let id = special.id(of: .bos) { special.prefix = [id] }
     if special.isAdded(.eos) == true, let id = special.id(of: .eos) { special.suffix = [id] }
   }
 }

@@ -1,24 +1,50 @@
 import Bytes
 
 extension Tokenizer {
-  /// The tokenizer that a Hugging Face `tokenizer.json` describes.
+  /// The tokenizer that a Hugging Face `tokenizer.json` describes: BPE over bytes or, with byte fallback, over characters.
   ///
-  /// Byte-level BPE only. What changes the ids in a way that is not known here is refused by name (`UNSUPPORTED`), never
-  /// left out.
-  public init(_ sources: TokenizerSources) throws(InputError) {
-    let json = sources.tokenizer
-    if let normalizer = json.optional("normalizer") { try Tokenizer.requireNoNormalizer(normalizer) }
-    let preTokenizer = try PreTokenizerReader.read(json.optional("pre_tokenizer"), in: json)
-    let builder = try BytePairBuilder(json.required("model"), addedTokens: json.optional("added_tokens"))
-    let special = try SpecialTokensReader.read(sources, builder.added)
-
-    self.init(
-      vocabulary: builder.vocabulary, addedTokens: builder.added, model: builder.model,
-      preTokenizer: preTokenizer.rules,
-      special: special)
-    addsPrefixSpace = preTokenizer.addsPrefixSpace
+  /// What changes the ids in a way that is not known here is refused by name (`UNSUPPORTED`), never left out.
+  init(json: JSONValue, _ sources: TokenizerSources) throws(InputError) {
+    let model = try json.required("model")
+    if let fallback = model.optional("byte_fallback"), try fallback.bool("byte_fallback") {
+      try self.init(characterPairs: json, model, sources)
+    } else {
+      try self.init(bytePairs: json, model, sources)
+    }
     statedPrefixSpace = try sources.configuration?.optional("add_prefix_space")?.bool("add_prefix_space")
     chatTemplates = try Tokenizer.chatTemplates(sources)
+  }
+
+  private init(bytePairs json: JSONValue, _ model: JSONValue, _ sources: TokenizerSources) throws(InputError) {
+    if let normalizer = json.optional("normalizer") { try Tokenizer.requireNoNormalizer(normalizer) }
+    let preTokenizer = try PreTokenizerReader.read(json.optional("pre_tokenizer"), in: json)
+    let builder = try BytePairBuilder(model, addedTokens: json.optional("added_tokens"))
+    self.init(
+      vocabulary: builder.vocabulary, addedTokens: builder.added,
+      model: .bytePairs(builder.model, preTokenizer.rules),
+      special: try SpecialTokensReader.read(sources, builder.added))
+    addsPrefixSpace = preTokenizer.addsPrefixSpace
+  }
+
+  private init(characterPairs json: JSONValue, _ model: JSONValue, _ sources: TokenizerSources) throws(InputError) {
+    let reader = try SpaceRulesReader.read(json)
+    let builder = try BytePairBuilder(
+      model, addedTokens: json.optional("added_tokens"), overCharacters: true)
+    var pairs = try builder.characterPairs(model)
+    pairs.splitsEverySpace = reader.splitsEverySpace
+    var added = builder.added
+    var normalized: [AddedToken] = []
+    if reader.isNormalizer {
+      // These are looked for in the rewritten text, themselves rewritten.
+      normalized = added.filter(\.isNormalized).map { reader.rewritten($0) }
+      for index in added.indices where added[index].isNormalized { added[index].isMatched = false }
+    }
+    self.init(
+      vocabulary: builder.vocabulary, addedTokens: added, model: .characterPairs(pairs),
+      special: try SpecialTokensReader.read(sources, builder.added))
+    spaces = reader.rules
+    userDefined = AddedTokenMatcher(normalized)
+    pieces = builder.attributes(added, pairs)
   }
 
   private static func requireNoNormalizer(_ normalizer: JSONValue) throws(InputError) {
@@ -33,7 +59,7 @@ extension Tokenizer {
   }
 
   /// tokenizer_config.json wins over the files beside it, as llama.cpp 0c1e57098 (gguf-py/gguf/vocab.py) has it.
-  private static func chatTemplates(_ sources: TokenizerSources) throws(InputError) -> [ChatTemplate] {
+  static func chatTemplates(_ sources: TokenizerSources) throws(InputError) -> [ChatTemplate] {
     guard let stated = sources.configuration?.optional("chat_template") else {
       return try limited(sources.chatTemplates)
     }

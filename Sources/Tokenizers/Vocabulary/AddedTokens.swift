@@ -11,6 +11,8 @@ struct AddedToken: Hashable, Sendable {
   /// Takes the spaces before it, after it.
   var stripsLeft = false
   var stripsRight = false
+  /// Whether a text is searched for it.
+  var isMatched = true
 }
 
 /// Finds added tokens: at every position the longest one, from left to right (`tokenizers`, added_vocabulary.rs).
@@ -53,6 +55,9 @@ struct AddedTokenMatcher: Sendable {
     }
     if ends[Int(node)] < 0 { ends[Int(node)] = index }
   }
+
+  /// The end of the longest token at `start`, or `nil`.
+  func longestMatch(_ text: Span<UInt8>, _ start: Int, _ end: Int) -> Int? { longest(text, start, end)?.end }
 
   private func longest(_ text: Span<UInt8>, _ start: Int, _ end: Int) -> (token: Int, end: Int)? {
     var node = roots[Int(text[start])]

@@ -166,6 +166,12 @@ enum Limits {
   /// Bytes of one token.
   static let tokenBytes = 4096
   static let addedTokens = 1 << 17
+  /// Bytes of a SentencePiece model; the largest in use have 5 MB.
+  static let sentencePieceBytes = 1 << 26
+  /// Bytes of a file of ranks; the largest in use have 4 MB.
+  static let rankFileBytes = 1 << 25
+  /// Sum of the squares of the tokens' lengths, where every way to cut a token is tried.
+  static let cuttingWork = 1 << 30
   /// Bytes of a chat template.
   static let templateBytes = 1 << 20
   /// Bytes of a tokenizer.json.

@@ -17,17 +17,13 @@ extension Tokenizer {
         .shape, "the tokenizer has ids up to \(self.vocabularySize - 1), the embedding \(vocabularySize) rows",
         subject: "tokenizer.ggml.tokens", remedy: "use the tokenizer of this checkpoint")
     }
-    guard let pre = statedPre ?? preTokenizer.name(ignoresMerges: model.ignoresMerges) else {
-      throw InputError(
-        .unsupported, "llama.cpp has no name for this pre-tokenizer", subject: "tokenizer.ggml.pre")
-    }
     var metadata = Metadata()
     metadata["tokenizer.ggml.add_space_prefix"] = statedPrefixSpace.map { .bool($0) }
-    metadata["tokenizer.ggml.model"] = .string("gpt2")
-    metadata["tokenizer.ggml.pre"] = .string(pre)
-    writeTokens(vocabularySize, into: &metadata)
-    let merges = mergeTexts
-    if !merges.isEmpty { metadata["tokenizer.ggml.merges"] = .strings(merges) }
+    if let pieces {
+      writePieces(pieces, vocabularySize, into: &metadata)
+    } else {
+      try writeBytePairs(vocabularySize, into: &metadata)
+    }
     for item in special.ids where item.id < vocabularySize { metadata[item.role.key] = .uint32(UInt32(item.id)) }
     for item in special.additions {
       if let key = item.role.addKey { metadata[key] = .bool(item.isAdded) }
@@ -38,6 +34,41 @@ extension Tokenizer {
       metadata["tokenizer.ggml.add_bos_token"] = .bool(false)
     }
     return metadata
+  }
+
+  private func writeBytePairs(_ count: Int, into metadata: inout Metadata) throws(InputError) {
+    guard case .bytePairs(let model, let preTokenizer) = model,
+      let pre = statedPre ?? preTokenizer.name(ignoresMerges: model.ignoresMerges)
+    else {
+      throw InputError(.unsupported, "llama.cpp has no name for this pre-tokenizer", subject: "tokenizer.ggml.pre")
+    }
+    metadata["tokenizer.ggml.model"] = .string("gpt2")
+    metadata["tokenizer.ggml.pre"] = .string(pre)
+    writeTokens(count, into: &metadata)
+    let merges = texts(of: model.merges)
+    if !merges.isEmpty { metadata["tokenizer.ggml.merges"] = .strings(merges) }
+  }
+
+  private func writePieces(_ pieces: PieceAttributes, _ count: Int, into metadata: inout Metadata) {
+    var tokens = (0..<count).map { "[PAD\($0)]" }
+    var scores = [Float](repeating: -10000, count: count)
+    var types = [Int32](repeating: TokenType.unused.rawValue, count: count)
+    for id in 0..<min(pieces.types.count, count) {
+      guard vocabulary.forms[id] != .absent else { continue }
+      tokens[id] = String(decoding: vocabulary.bytes(of: id), as: UTF8.self)
+      scores[id] = pieces.scores[id]
+      types[id] = pieces.types[id].rawValue
+    }
+    for token in pieces.overrides where token.id < count {
+      tokens[Int(token.id)] = token.type == .userDefined ? token.text.replacing("\u{2581}") : token.text
+      scores[Int(token.id)] = -1000
+      types[Int(token.id)] = token.type.rawValue
+    }
+    metadata["tokenizer.ggml.model"] = .string("llama")
+    metadata["tokenizer.ggml.pre"] = .string("default")
+    metadata["tokenizer.ggml.tokens"] = .strings(tokens)
+    metadata["tokenizer.ggml.scores"] = .float32s(scores)
+    metadata["tokenizer.ggml.token_type"] = .int32s(types)
   }
 
   private func writeTokens(_ count: Int, into metadata: inout Metadata) {
@@ -64,7 +95,7 @@ extension Tokenizer {
   }
 
   /// Some models forget to mark their control tokens (llama.cpp 0c1e57098, conversion/base.py).
-  private static func looksSpecial(_ text: String) -> Bool {
+  static func looksSpecial(_ text: String) -> Bool {
     func between(_ first: String, _ last: String) -> Bool {
       text.utf8.starts(with: first.utf8) && text.utf8.reversed().starts(with: last.utf8.reversed())
     }
@@ -72,8 +103,8 @@ extension Tokenizer {
       || between("<\u{FF5C}", "\u{FF5C}>") || between("<unused", ">")
   }
 
-  private var mergeTexts: [String] {
-    model.merges.ordered.map { merge in
+  private func texts(of merges: MergeTable) -> [String] {
+    merges.ordered.map { merge in
       spaceless(text(of: Int(merge.left)) ?? "") + " " + spaceless(text(of: Int(merge.right)) ?? "")
     }
   }

@@ -3,7 +3,7 @@ import GGUF
 import Quantization
 
 /// `recipe MODEL.gguf TYPE [imatrix] [pure] [leave-output] [output=T] [embedding=T] [override=REGEX=T …]`: the type that
-/// each tensor gets and why, a line each, whether or not it can be written.
+/// each tensor gets and why, a line each, whether or not it can be written; at last whether it needs an importance matrix.
 func recipe(_ arguments: [String]) throws {
   guard arguments.count >= 2 else { throw InputError(.missing, "recipe needs a model and a type") }
   let words = arguments.dropFirst(2)
@@ -23,5 +23,8 @@ func recipe(_ arguments: [String]) throws {
     hasImatrix: words.contains("imatrix"))
   for (tensor, decision) in zip(model.tensors, try recipe.choose(model.tensors, facts: facts)) {
     print("\(tensor.name)\t\(decision.type)\t\(decision.note ?? "")")
+  }
+  do { _ = try recipe.decide(model.tensors, facts: facts) { _ in false } } catch {
+    if error.kind == .importance { print("importance\tneeded") }
   }
 }

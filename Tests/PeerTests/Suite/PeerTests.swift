@@ -41,6 +41,10 @@ struct PeerTests {
     try Peers.run("blocks.py", [probe, "--path", "definition", "--weights", "1000000"])
   }
 
+  @Test func readsCheckpointsAsSafetensorsAndTorch() throws {
+    try Peers.run("checkpoints.py", [probe])
+  }
+
   @Test func decidesTypesAsLlamaQuantize() throws {
     try Peers.run("recipes.py", [probe, venv + "/llama.cpp/build/bin/llama-quantize"])
   }

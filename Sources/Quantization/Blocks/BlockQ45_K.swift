@@ -1,7 +1,13 @@
 import Tensors
 
-/// Q4_K and Q5_K: 1. `d`; 2. `dmin`; 3. `scales`, 12 bytes; 4. for five bits `qh`, 32 bytes; 5. `qs`, 128 bytes. Groups of
-/// 32: see `KBlocks.q4_K` and `q5_K`.
+/// Q4_K and Q5_K, four or five bits a weight, a six-bit scale and minimum for each group of 32, eight groups:
+/// w = d s q − dmin m.
+///
+/// 1. `d`, half;
+/// 2. `dmin`, half;
+/// 3. `scales`, 12 bytes: scales and minimums as `KBlocks.scaleAndMin` reads them;
+/// 4. `qh`, only of five bits, 32 bytes: the fifth bit of element l of group g at bit g of byte l;
+/// 5. `qs`, 128 bytes: of 64 elements, the first 32 in the low nibbles, the others in the high ones.
 enum BlockQ45_K {
   static func quantize(
     _ x: Span<Float>, bits: Int32, importance: Span<Float>?, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
@@ -59,7 +65,7 @@ enum BlockQ45_K {
     var weights = InlineArray<32, Float>(repeating: 0)
     for group in 0..<8 {
       let values = x.extracting(group * 32..<group * 32 + 32)
-      let average = meanSquare(values).squareRoot()
+      let average = ErrorWeights.variance(values).squareRoot()
       for i in 0..<32 { weights[i] = average + values[i].magnitude }
       (block.scales[group], block.minimums[group]) = ScaleSearch.affine(
         values, levels: n, weights: weights.span, from: n == 15 ? -1 : -0.5, by: 0.1, steps: n == 15 ? 20 : 15,
@@ -70,10 +76,10 @@ enum BlockQ45_K {
 
   private static func search(_ x: Span<Float>, _ n: Int32, _ importance: Span<Float>, _ block: inout SuperBlock) {
     var levels = ScaleSearch.Levels(repeating: 0)
-    let variance = 2 * meanSquare(x)
+    let variance = ErrorWeights.variance(x, times: 2)
     for group in 0..<8 {
       let range = group * 32..<group * 32 + 32
-      let weights = weights(x.extracting(range), importance.extracting(range), variance)
+      let weights = ErrorWeights.weights(x.extracting(range), importance.extracting(range), variance)
       for i in 0..<32 { block.weights[group] += weights[i] }
       (block.scales[group], block.minimums[group]) = ScaleSearch.affine(
         x.extracting(range), levels: n, weights: weights.span, from: -0.9, by: 0.05, steps: 36, absolute: false,
@@ -100,59 +106,5 @@ enum BlockQ45_K {
     for j in 0..<4 { writer.put(scales[j] | (scales[j + 4] >> 4) << 6, &out) }
     for j in 0..<4 { writer.put(minimums[j] | (minimums[j + 4] >> 4) << 6, &out) }
     for j in 4..<8 { writer.put(scales[j] & 0xF | (minimums[j] & 0xF) << 4, &out) }
-  }
-}
-
-/// 1. `ql`, 128 bytes; 2. `qh`, 64 bytes; 3. `scales`, 16 signed bytes; 4. `d`. Groups of 16: see `KBlocks.q6_K`.
-enum BlockQ6_K {
-  static func quantize(
-    _ x: Span<Float>, importance: Span<Float>?, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
-  ) {
-    for start in stride(from: 0, to: x.count, by: 256) {
-      let values = x.extracting(start..<start + 256)
-      var block = SuperBlock()
-      var levels = ScaleSearch.Levels(repeating: 0)
-      for group in 0..<16 {
-        let range = group * 16..<group * 16 + 16
-        // The importance itself is the weight here: no √(σ² + x²).
-        block.scales[group] = ScaleSearch.symmetric(
-          values.extracting(range), levels: 32,
-          weights: importance?.extracting(start + range.lowerBound..<start + range.upperBound), into: &levels)
-        block.set(group, size: 16, levels)
-      }
-      let extreme = block.scales.extreme(of: 16)
-      guard extreme.magnitude >= Rounding.groupEpsilon else {
-        for _ in 0..<210 { writer.put(0 as UInt8, &out) }
-        continue
-      }
-      let inverse = -128 / extreme
-      let d = Half.bits(computed: 1 / inverse)
-      var scales = InlineArray<16, Int8>(repeating: 0)
-      for group in 0..<16 {
-        scales[group] = Int8(truncatingIfNeeded: min(127, Rounding.nearest(inverse * block.scales[group])))
-        block.requantizeSymmetric(values, group: group, d: Half.float(d) * Float(scales[group]), levels: 32)
-      }
-      write(block.levels, &writer, &out)
-      for group in 0..<16 { writer.put(scales[group], &out) }
-      writer.put(d, &out)
-    }
-  }
-
-  private static func write(
-    _ levels: borrowing InlineArray<256, UInt8>, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
-  ) {
-    for half in 0..<2 {
-      for l in 0..<64 {
-        let at = 128 * half + l
-        writer.put(levels[at] & 0xF | (levels[at + 64] & 0xF) << 4, &out)
-      }
-    }
-    for half in 0..<2 {
-      for l in 0..<32 {
-        let at = 128 * half + l
-        let low = levels[at] >> 4 | (levels[at + 32] >> 4) << 2
-        writer.put(low | (levels[at + 64] >> 4) << 4 | (levels[at + 96] >> 4) << 6, &out)
-      }
-    }
   }
 }

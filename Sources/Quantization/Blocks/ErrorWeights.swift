@@ -1,0 +1,17 @@
+/// How much an error of each value counts, where the importance of its column is given: importance · √(σ² + x²).
+enum ErrorWeights {
+  /// σ² of a row or super-block, `multiple` · Σ x² / count. Every step is rounded in this order, which shows where a sum
+  /// overflows or a square is denormal.
+  static func variance(_ x: Span<Float>, times multiple: Float = 1) -> Float {
+    var sum: Float = 0
+    for i in x.indices { sum += x[i] * x[i] }
+    return multiple * sum / Float(x.count)
+  }
+
+  /// The weights of a group of up to 32.
+  static func weights(_ x: Span<Float>, _ importance: Span<Float>, _ variance: Float) -> InlineArray<32, Float> {
+    var weights = InlineArray<32, Float>(repeating: 0)
+    for i in x.indices { weights[i] = importance[i] * (variance + x[i] * x[i]).squareRoot() }
+    return weights
+  }
+}
