@@ -15,7 +15,7 @@ struct PreTokenizerReader {
     try flatten(json, into: &stages)
 
     var isolatesDigits = false
-    var pattern: PreTokenizer?
+    var pattern: SplitRules?
     var result: PreTokenizerReader?
     for (index, stage) in stages.enumerated() {
       let type = try stage.required("type").string("pre_tokenizer")
@@ -35,7 +35,7 @@ struct PreTokenizerReader {
         if pattern != nil && usesRegex { throw unsupported("a second pattern in ByteLevel", stage) }
         var rules = pattern ?? .gpt2
         rules.isolatesDigits = isolatesDigits
-        result = PreTokenizerReader(rules: rules, addsPrefixSpace: addsPrefixSpace)
+        result = PreTokenizerReader(rules: PreTokenizer(rules), addsPrefixSpace: addsPrefixSpace)
       default: throw unsupported("\(type) at place \(index + 1)", stage)
       }
     }
@@ -53,7 +53,7 @@ struct PreTokenizerReader {
   }
 
   /// A `Split` that keeps the matches as pieces.
-  private static func split(_ stage: JSONValue) throws(InputError) -> PreTokenizer {
+  private static func split(_ stage: JSONValue) throws(InputError) -> SplitRules {
     let behavior = try stage.required("behavior").string("behavior")
     let inverted = try stage.optional("invert")?.bool("invert") ?? false
     // Whatever the matches leave over is dropped by the second, and the known patterns leave nothing over.
@@ -64,7 +64,7 @@ struct PreTokenizerReader {
       throw unsupported("Split at a fixed string", stage)
     }
     let text = try regex.string("Regex")
-    guard let rules = PreTokenizer(pattern: text) else {
+    guard let rules = SplitRules(pattern: text) else {
       throw InputError(
         .unsupported, "the pattern is not one of the known ones: \(text)", file: stage.file, subject: "pre_tokenizer",
         offset: regex.offset, remedy: "patterns of GPT-2, Llama 3, Llama 4, Qwen2 and Mistral Nemo are known")
