@@ -145,7 +145,110 @@ def sentencepiece_file(suite, path):
     folder = suite.folder("spm-" + path.name, tokenizer_model=path.read_bytes())
     wrong = suite.everything("sentencepiece", folder, processor.encode, "bare", "plain")
     whole = [text for _, text in suite.corpora[:1]]
-    return wrong + compare("sentencepiece: whole text", suite.options.probe, folder, whole, processor.encode, suite.work, "bare", "plain")
+    wrong += compare("sentencepiece: whole text", suite.options.probe, folder, whole, processor.encode, suite.work, "bare", "plain")
+    if processor.id_to_piece(3) == "<0x00>":
+        wrong += byte_fallback(suite, path.name, processor)
+    return wrong
+
+
+TRAINED = {
+    "unigram nmt_nfkc": dict(model_type="unigram"),
+    "unigram bytes user-defined": dict(model_type="unigram", byte_fallback=True, normalization_rule_name="identity",
+                                       user_defined_symbols=["<sep>", "  ", "def ", "漢字"]),
+    "unigram as it is": dict(model_type="unigram", normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False),
+    "bpe nmt_nfkc": dict(model_type="bpe"),
+    "bpe user-defined": dict(model_type="bpe", byte_fallback=True, user_defined_symbols=["<sep>", "ing", "  ", "\u2581the", "é"], split_digits=True),
+    "bpe nfkc_cf": dict(model_type="bpe", normalization_rule_name="nfkc_cf", byte_fallback=True),
+    "bpe as it is": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=False),
+    "bpe llama": dict(model_type="bpe", byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+                      allow_whitespace_only_pieces=True, split_digits=True),
+    "bpe over spaces": dict(model_type="bpe", split_by_whitespace=False, normalization_rule_name="identity"),
+}
+
+
+def trained(suite):
+    """Small models of every kind, trained here."""
+    import sentencepiece
+
+    for name, settings in TRAINED.items():
+        prefix = suite.work / ("trained " + name)
+        sentencepiece.SentencePieceTrainer.train(input=str(ROOT / "fixtures/text/python-docs-evaluate.txt"), model_prefix=str(prefix), vocab_size=1500,
+                                                 hard_vocab_limit=False, minloglevel=2, num_threads=1, **settings)
+        yield pathlib.Path(str(prefix) + ".model")
+
+
+def byte_fallback(suite, name, processor):
+    """Hugging Face's form of the model, with each way of writing spaces that has been published."""
+    from tokenizers import Tokenizer
+    from transformers.convert_slow_tokenizer import generate_merges
+
+    pieces = [processor.id_to_piece(i) for i in range(processor.get_piece_size())]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    scores = {piece: processor.get_score(i) for i, piece in enumerate(pieces)}
+    merges = generate_merges(vocabulary, scores)
+    model = dict(type="BPE", vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True, dropout=None,
+                 continuing_subword_prefix=None, end_of_word_suffix=None, ignore_merges=False)
+    prepend = dict(type="Sequence", normalizers=[dict(type="Prepend", prepend="▁"), dict(type="Replace", pattern={"String": " "}, content="▁")])
+    metaspace = lambda scheme, split: dict(type="Metaspace", replacement="▁", prepend_scheme=scheme, split=split)
+    replace = dict(type="Replace", pattern={"String": " "}, content="▁")
+    wrong = 0
+    for label, normalizer, pre in [("prepend", prepend, None), ("replace", replace, None), ("first", None, metaspace("first", False)),
+                                   ("always", None, metaspace("always", False)), ("never", None, metaspace("never", False)),
+                                   ("split", None, metaspace("always", True)), ("split first", None, metaspace("first", True))]:
+        for normalized in (False, True):
+            added = [dict(id=i, content=pieces[i], special=True, single_word=False, lstrip=False, rstrip=False, normalized=normalized) for i in range(3)]
+            description = dict(version="1.0", truncation=None, padding=None, added_tokens=added, normalizer=normalizer, pre_tokenizer=pre,
+                               post_processor=None, decoder=None, model=model)
+            folder = suite.folder(f"hf-{name}-{label}-{normalized}", tokenizer_json=json.dumps(description))
+            reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            title = f"Hugging Face, {label}{', normalized' if normalized else ''}"
+            encode = lambda text: reference.encode(text).ids
+            some = suite.random if label in ("prepend", "first") else suite.random[: suite.options.random // 10]
+            wrong += compare(f"{title}: hand-made", suite.options.probe, folder, base.HAND, encode, suite.work, "bare")
+            wrong += compare(f"{title}: random", suite.options.probe, folder, some, encode, suite.work, "bare")
+            for corpus, text in suite.corpora[:1]:
+                wrong += compare(f"{title}: {corpus} by line", suite.options.probe, folder, text.splitlines(keepends=True), encode, suite.work, "bare")
+    return wrong
+
+
+def rank_file(suite, path):
+    """Meta's form beside tiktoken as Meta calls it, and beside the tokenizer.json that transformers makes of it."""
+    import tiktoken
+    from gguf import GGUFReader
+    from tiktoken.load import load_tiktoken_bpe
+    from tokenizers import Tokenizer
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+
+    print(path.parent.name, path.name)
+    ranks = load_tiktoken_bpe(str(path))
+    first = len(ranks)
+    reserved = lambda low, high: [f"<|reserved_special_token_{i}|>" for i in range(low, high + 1)]
+    names = (["<|begin_of_text|>", "<|end_of_text|>"] + reserved(0, 3) + ["<|start_header_id|>", "<|end_header_id|>"] + reserved(4, 4)
+             + ["<|eot_id|>"] + reserved(5, 250))
+    meta = tiktoken.Encoding(name="llama3", pat_str=base.PATTERNS["llama-3"], mergeable_ranks=ranks,
+                             special_tokens={name: first + i for i, name in enumerate(names)})
+    # Without `use_scaled_rope` the names are those of Llama 3.0.
+    folder = suite.folder(f"ranks-{path.parent.name}", tokenizer_model=path.read_bytes(), params_json="{}")
+    wrong = suite.everything("tiktoken", folder, lambda text: meta.encode(text, disallowed_special=()), "bare", "plain")
+    wrong += suite.everything("tiktoken, special", folder, lambda text: meta.encode(text, allowed_special="all"), "bare",
+                              random=list(base.random_texts(suite.options.random // 10, names)))
+
+    converted = json.loads(TikTokenConverter(str(path), extra_special_tokens=names).converted().to_str())
+    fast = suite.folder(f"fast-{path.parent.name}", tokenizer_json=json.dumps(converted))
+    reference = Tokenizer.from_file(str(fast / "tokenizer.json"))
+    wrong += suite.everything("Hugging Face", folder, lambda text: reference.encode(text).ids, "bare",
+                              random=list(base.random_texts(suite.options.random // 10, names)))
+    keys = ["model", "pre", "tokens", "token_type", "merges"]
+    made = []
+    for source in (folder, fast):
+        out = suite.work / "vocabulary.gguf"
+        base.subprocess.run([suite.options.probe, "vocabulary", str(source), str(first + 256), str(out)], check=True)
+        fields = GGUFReader(out).fields
+        made.append([fields["tokenizer.ggml." + key].contents() for key in keys])
+    different = [key for key, a, b in zip(keys, *made) if a != b]
+    written = [" ".join(pair) for pair in converted["model"]["merges"]] != made[0][4]
+    print(f"  metadata: keys that differ {different}; merges differ from the library's: {written}")
+    return wrong + len(different) + written
 
 
 def main():
@@ -155,6 +258,7 @@ def main():
     parser.add_argument("--sentencepiece", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--ranks", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--llama-cpp", type=pathlib.Path)
+    parser.add_argument("--trained", action="store_true", help="also SentencePiece models trained on the spot")
     parser.add_argument("--library", type=pathlib.Path)
     parser.add_argument("--only")
     parser.add_argument("--random", type=int, default=100_000)
@@ -163,6 +267,8 @@ def main():
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         suite = Suite(options, pathlib.Path(temporary))
+        if options.trained:
+            options.sentencepiece += trained(suite)
         for path in options.sentencepiece:
             wrong += sentencepiece_file(suite, path)
         for path in options.ranks:

@@ -10,6 +10,18 @@ enum CasedLetters {
     return low < ranges.count && ranges[low].contains(value)
   }
 
+  /// The inside of the brackets, as the pattern writes it.
+  static let pattern: String = {
+    var out = ""
+    for range in ranges {
+      for value in range.count == 1 ? [range.lowerBound] : [range.lowerBound, range.upperBound] {
+        if value == range.upperBound && range.count > 1 { out += "-" }
+        if let scalar = Unicode.Scalar(value) { out.unicodeScalars.append(scalar) }
+      }
+    }
+    return out
+  }()
+
   private static let ranges: [ClosedRange<UInt32>] = [
     0x41...0x5A, 0x61...0x7A, 0xB5...0xB5, 0xC0...0xD6, 0xD8...0xF6, 0xF8...0x1BA, 0x1BC...0x1BF, 0x1C4...0x293,
     0x295...0x2AF, 0x370...0x373, 0x376...0x376, 0x377...0x377, 0x37B...0x37D, 0x37F...0x37F, 0x386...0x386,

@@ -15,7 +15,8 @@ public struct PreTokenizer: Hashable, Sendable {
 
   /// DeepSeek's first LLM.
   static let deepSeekLLM = PreTokenizer(before: [
-    RunRule(.newline, .one), RunRule(.casedLetter, .many, afterSpace: true), RunRule(.asciiSign, .many, afterSpace: true),
+    RunRule(.newline, .one), RunRule(.casedLetter, .many, afterSpace: true),
+    RunRule(.asciiSign, .many, afterSpace: true),
     RunRule(.space, .toTheEnd), RunRule(.eastAsian, .many), RunRule(.number, .many),
   ])
   /// The same as its tokenizer.json has it, with each digit alone.

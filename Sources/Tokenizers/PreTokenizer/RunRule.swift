@@ -44,6 +44,28 @@ struct RunRule: Hashable, Sendable {
     self.afterSpace = afterSpace
   }
 
+  /// The rule that a regular expression of one run states, or `nil`.
+  init?(pattern: String) {
+    for (text, rule) in RunRule.patterns where text.utf8.elementsEqual(pattern.utf8) {
+      self = rule
+      return
+    }
+    guard pattern.utf8.elementsEqual("\\s?[\(CasedLetters.pattern)]+".utf8) else { return nil }
+    self = RunRule(.casedLetter, .many, afterSpace: true)
+  }
+
+  private static let patterns: [(String, RunRule)] = [
+    ("[\r\n]", RunRule(.newline, .one)),
+    (#"[\r\n]"#, RunRule(.newline, .one)),
+    (#"\s?\p{L}+"#, RunRule(.letter, .many, afterSpace: true)),
+    (#"\s?\p{P}+"#, RunRule(.punctuation, .many, afterSpace: true)),
+    (#"\s?[!-/:-~！-／：-～‘-‟　-。]+"#, RunRule(.asciiSign, .many, afterSpace: true)),
+    (#"\s+$"#, RunRule(.space, .toTheEnd)),
+    ("[一-龥ࠀ-一가-\u{D7FF}]+", RunRule(.eastAsian, .many)),
+    (#"\p{N}+"#, RunRule(.number, .many)),
+    (#"\p{N}"#, RunRule(.number, .one)),
+  ]
+
   /// Appends the ends of the pieces of `text[start..<end]`.
   func split(_ text: Span<UInt8>, _ classes: Span<UInt8>, _ start: Int, _ end: Int, into ends: inout [Int]) {
     var plain = start
