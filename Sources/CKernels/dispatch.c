@@ -13,11 +13,9 @@ static const struct quern_clone *supported(int index) {
   default: return &quern_clone_baseline;
   }
 #elif defined(__aarch64__)
-  (void)index;
-  return &quern_clone_arm64;
+  return index == 0 ? &quern_clone_arm64 : NULL;
 #else
-  (void)index;
-  return &quern_clone_baseline;
+  return index == 0 ? &quern_clone_baseline : NULL;
 #endif
 }
 
@@ -57,6 +55,14 @@ bool quern_kernels_use(const char *isa) {
   return clone != NULL;
 }
 
+const char *quern_kernels_available(int index) {
+  for (int i = 0; i < CLONES; i++) {
+    const struct quern_clone *clone = supported(i);
+    if (clone && index-- == 0) return clone->name;
+  }
+  return NULL;
+}
+
 static const struct quern_format none;
 
 static const struct quern_format *format(uint32_t type) {
@@ -80,3 +86,5 @@ bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count
   if (kernel) kernel(blocks, x, count);
   return kernel != NULL;
 }
+
+bool quern_all_finite(const float *x, int64_t count) { return clone_in_use()->all_finite(x, count); }

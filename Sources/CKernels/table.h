@@ -18,6 +18,7 @@ enum { QUERN_TYPES = 66 };
 
 struct quern_clone {
   const char *name;
+  bool (*all_finite)(const float *x, int64_t count);
   struct quern_format formats[QUERN_TYPES];
 };
 

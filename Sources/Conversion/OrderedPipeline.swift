@@ -6,13 +6,13 @@ import Synchronization
 /// Workers claim items in ascending order and produce their bytes independently; whoever finishes the item that is next
 /// in line delivers it and everything ready behind it. No thread only waits for others' results, the bytes in flight are
 /// bounded by `window`, and the order of completion never shows in what is delivered.
-struct OrderedPipeline: Sendable {
+package struct OrderedPipeline: Sendable {
   /// Worker threads.
   let jobs: Int
   /// Items that may be produced and not yet delivered. Sixteen for each worker keep everyone busy while one item is slow.
   let window: Int
 
-  init(jobs: Int, window: Int? = nil) {
+  package init(jobs: Int, window: Int? = nil) {
     self.jobs = max(1, jobs)
     self.window = max(window ?? 16 * self.jobs, self.jobs)
   }
@@ -30,7 +30,7 @@ struct OrderedPipeline: Sendable {
   /// - Parameters:
   ///   - makeScratch: called once a worker, for buffers that it reuses from item to item.
   /// - Throws: the error of the lowest item that failed, so that the message does not depend on timing.
-  func run<Scratch>(
+  package func run<Scratch>(
     count: Int, makeScratch: @Sendable () -> Scratch,
     produce: @Sendable (Int, inout Scratch) throws -> [UInt8],
     deliver: @Sendable (Int, [UInt8]) throws -> Void

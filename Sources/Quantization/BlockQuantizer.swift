@@ -67,14 +67,10 @@ public enum BlockQuantizer {
 
   /// The index of the first value that is NaN or infinite.
   public static func firstNonFinite(_ x: Span<Float>) -> Int? {
-    // The largest exponent of a chunk tells; this vectorises, and only a bad chunk is searched.
-    var start = 0
-    while start < x.count {
-      let end = min(start + 4096, x.count)
-      var exponents: UInt32 = 0
-      for index in start..<end { exponents = max(exponents, x[index].bitPattern & 0x7FFF_FFFF) }
-      if exponents >= 0x7F80_0000 { return (start..<end).first { !x[$0].isFinite } }
-      start = end
+    // A kernel tells whether a chunk has one; only a bad chunk is searched.
+    for start in stride(from: 0, to: x.count, by: 4096) {
+      let range = start..<min(start + 4096, x.count)
+      if !Kernels.areFinite(x.extracting(range)) { return range.first { !x[$0].isFinite } }
     }
     return nil
   }

@@ -127,6 +127,28 @@ import Testing
     for (key, value) in expected { #expect(metadata[key] == value, "\(key)") }
   }
 
+  @Test(arguments: [
+    (#""_name_or_path":"acme/Big-Llama-2-13b-hf""#, "Big Llama 2 13b Hf", "Acme"),
+    (#""_name_or_path":"/data/models/x""#, "Some Model", nil), (#""_name_or_path":"""#, "Some Model", nil),
+  ])
+  func theConfigNamesTheModelUnlessItGivesAPath(_ field: String, _ name: String, _ organization: String?) throws {
+    let config = try Self.config(field)
+    let metadata = try LlamaParameters(config: config).metadata(
+      folder: "some-model", config: config, generation: nil, parameterCount: 0, fileType: 0)
+    #expect(metadata["general.name"] == .string(name))
+    #expect(metadata["general.organization"] == organization.map(MetadataValue.string))
+  }
+
+  @Test(arguments: [#"{"top_k":"50"}"#, #"{"temperature":[1]}"#, #"{"top_k":4294967296}"#])
+  func aSamplingDefaultOfAnotherTypeIsNamed(_ text: String) throws {
+    let generation = try JSONDocument(parsing: Array(text.utf8)).root
+    let error = #expect(throws: InputError.self) {
+      try LlamaParameters(config: Self.config("")).metadata(
+        folder: "x", config: nil, generation: generation, parameterCount: 0, fileType: 0)
+    }
+    #expect(error?.subject != nil)
+  }
+
   @Test func metadataAndConfigGiveTheSameParameters() throws {
     let config = try Self.config(#""rope_theta":500000.0,"max_position_embeddings":2048"#)
     var parameters = try LlamaParameters(config: config)

@@ -10,7 +10,7 @@ import Testing
       #expect(FileType(name: name.lowercased()) == type)
     }
     #expect(FileType(rawValue: type.id) == type)
-    #expect(!type.summary.isEmpty && type.summary.count <= 80 && !type.summary.contains("\n"))
+    #expect(!type.summary.isEmpty && type.summary.count <= 69 && !type.summary.contains("\n"))
   }
 
   @Test func aliasesMeanTheMediumMixture() {

@@ -28,7 +28,9 @@
 
 const struct quern_clone NAMED(quern_clone_, CLONE) = {
     .name = QUOTED(CLONE),
+    .all_finite = all_finite,
     .formats = {
+        [0] = {quantize_f32, quantize_f32, decode_f32},
         [1] = {quantize_f16, quantize_f16, decode_f16},
         [2] = {quantize_q4_0, quantize_q4_0_weighted, decode_q4_0},
         [3] = {quantize_q4_1, quantize_q4_1_weighted, decode_q4_1},

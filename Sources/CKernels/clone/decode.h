@@ -9,6 +9,8 @@ INLINE float half_at(const uint8_t *p) {
 
 #define EACH_BLOCK(BYTES, ELEMENTS) for (; count > 0; count -= (ELEMENTS), b += (BYTES), x += (ELEMENTS))
 
+static void decode_f32(const uint8_t *b, float *x, int64_t count) { __builtin_memcpy(x, b, (size_t)count * 4); }
+
 static void decode_f16(const uint8_t *b, float *x, int64_t count) {
   typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
   for (; count >= LANES; count -= LANES, b += 2 * LANES, x += LANES) {

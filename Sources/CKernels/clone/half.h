@@ -27,6 +27,10 @@ INLINE vf half_value(vu h) {
   return (vf)((vu)value | special | sign);
 }
 
+static void quantize_f32(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
+  __builtin_memcpy(out, x, (size_t)(rows * columns) * 4);
+}
+
 static void quantize_f16(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
   int64_t count = rows * columns;
   typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
@@ -50,4 +54,21 @@ static void quantize_bf16(const float *x, uint8_t *out, int64_t rows, int64_t co
     uint16_t h = (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 64 : rounded);
     __builtin_memcpy(out + 2 * i, &h, 2);
   }
+}
+
+static bool all_finite(const float *x, int64_t count) {
+  for (; count >= 64 * LANES; count -= 64 * LANES, x += 64 * LANES) {
+    vu wrapped[4] = {};
+    for (int i = 0; i < 64; i += 4) {
+      UNROLLED for (int k = 0; k < 4; k++) {
+        // What is beyond the largest finite number wraps into the sign.
+        wrapped[k] |= 0x7f7fffffu - ((vu)load(x + (i + k) * LANES) & 0x7fffffffu);
+      }
+    }
+    if (any((vi)(wrapped[0] | wrapped[1] | wrapped[2] | wrapped[3]) < 0)) return false;
+  }
+  for (; count > 0; count--, x++) {
+    if (!(__builtin_fabsf(*x) < __builtin_inff())) return false;
+  }
+  return true;
 }

@@ -20,6 +20,9 @@ const char *quern_kernels_unknown_isa(void);
 // Chooses an instruction set by name. False, and no change, when this machine or build has none of that name.
 bool quern_kernels_use(const char *isa);
 
+// The name of the instruction set number `index` that this machine can run, best first, or NULL behind the last.
+const char *quern_kernels_available(int index);
+
 // Whether there is a kernel.
 bool quern_kernels_quantizes(uint32_t type, bool with_importance);
 bool quern_kernels_dequantizes(uint32_t type);
@@ -30,3 +33,6 @@ bool quern_quantize(uint32_t type, const float *x, void *out, int64_t rows, int6
 
 // Blocks -> x (count), a whole number of blocks. False, and nothing written, when there is no kernel.
 bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count);
+
+// Whether none of x (count) is NaN or infinite.
+bool quern_all_finite(const float *x, int64_t count);
