@@ -1,3 +1,5 @@
+import Bytes
+
 /// The tokens with a part to play, in the order in which they are written, and what is put around a text.
 public struct SpecialTokens: Hashable, Sendable {
   public enum Role: String, Sendable, CaseIterable {
@@ -59,6 +61,19 @@ public struct SpecialTokens: Hashable, Sendable {
   mutating func setAddedByDefault(_ role: Role, _ isAdded: Bool) {
     if self.isAdded(role) == nil { setAdded(role, isAdded) }
   }
+}
+
+extension SpecialTokens {
+  /// Texts at which generation stops, wherever they stand in a vocabulary, and which llama.cpp 0c1e57098 therefore treats as
+  /// control tokens even where a file calls them something else.
+  private static let ends: Set<ExactString> = [
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+    "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>",
+    "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
+    "<\u{FF5C}end\u{2581}of\u{2581}sentence\u{FF5C}>",
+  ]
+
+  static func endsGeneration(_ text: String) -> Bool { ends.contains(ExactString(text)) }
 }
 
 /// A chat template: a program in Jinja, copied as it is and never run.

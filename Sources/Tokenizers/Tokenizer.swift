@@ -137,11 +137,19 @@ public struct Tokenizer: Sendable {
     _ text: Span<UInt8>, _ classes: Span<UInt8>, _ start: Int, _ end: Int, _ model: BytePairModel,
     _ preTokenizer: PreTokenizer, _ encoder: inout PieceEncoder, into out: inout [Int32]
   ) {
-    var position = start
-    while position < end {
-      let next = preTokenizer.pieceEnd(text, classes, from: position, to: end)
-      encoder.encode(text, position, next, vocabulary, model, into: &out)
-      position = next
+    if let rules = preTokenizer.rules, preTokenizer.before.isEmpty, preTokenizer.after.isEmpty {
+      var position = start
+      while position < end {
+        let next = rules.pieceEnd(text, classes, from: position, to: end)
+        encoder.encode(text, position, next, vocabulary, model, into: &out)
+        position = next
+      }
+    } else {
+      var position = start
+      for next in preTokenizer.pieceEnds(text, classes, start, end) {
+        encoder.encode(text, position, next, vocabulary, model, into: &out)
+        position = next
+      }
     }
   }
 

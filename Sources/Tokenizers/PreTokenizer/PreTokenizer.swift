@@ -1,72 +1,32 @@
-/// How a text is cut into the pieces that are then merged independently.
-///
-/// Every byte-level vocabulary of the Llama kind uses one regular expression of the same build: contractions, words,
-/// numbers, signs, line ends, spaces. It is taken apart into these rules and never run as an expression, so that a hostile
-/// pattern costs nothing and an unknown one is refused with its text (`PreTokenizer(pattern:)`).
+/// How a text is cut into the pieces that are then merged independently: by cutting runs of characters out of it, by the
+/// rules of one regular expression, or by both in turn, each within the pieces that the former left.
 public struct PreTokenizer: Hashable, Sendable {
-  /// English endings after an apostrophe: 's 't 're 've 'm 'll 'd.
-  enum Contractions: Hashable, Sendable {
-    case none
-    case lowercase
-    /// Either case of A to Z.
-    case eitherCase
-    /// `(?i:…)`: also U+017F, whose case folding is "s".
-    case folded
+  var before: [RunRule] = []
+  var rules: SplitRules?
+  var after: [RunRule] = []
+
+  init(_ rules: SplitRules) { self.rules = rules }
+
+  init(before: [RunRule], _ rules: SplitRules? = nil, after: [RunRule] = []) {
+    self.before = before
+    self.rules = rules
+    self.after = after
   }
 
-  enum Words: Hashable, Sendable {
-    /// ` ?\p{L}+`
-    case afterSpace
-    /// `[^\r\n\p{L}\p{N}]?\p{L}+`
-    case afterAnySign
-    /// Cut where a lower-case letter is followed by an upper-case one; then perhaps a contraction.
-    case byCase(Contractions)
-  }
-
-  enum Numbers: Hashable, Sendable {
-    /// ` ?\p{N}+`
-    case afterSpace
-    /// `\p{N}{1,n}`
-    case upTo(Int)
-  }
-
-  /// What may trail a run of signs.
-  enum SignsEnd: Hashable, Sendable {
-    case none
-    /// `[\r\n]*`
-    case newlines
-    /// `[\r\n/]*`
-    case newlinesAndSlashes
-  }
-
-  /// Every number character is cut out before the other rules see the text (`Digits(individual_digits)`).
-  var isolatesDigits = false
-  var contractions: Contractions
-  var words: Words
-  var numbers: Numbers
-  var signsEnd: SignsEnd
-  /// `\s*[\r\n]+`: spaces are cut after their last line end.
-  var cutsAfterNewlines: Bool
-
-  /// GPT-2's pattern.
-  static let gpt2 = PreTokenizer(
-    contractions: .lowercase, words: .afterSpace, numbers: .afterSpace, signsEnd: .none, cutsAfterNewlines: false)
-  /// Digits one by one, then GPT-2's pattern: SmolLM, StarCoder, Refact, Command-R.
-  static let digitsGPT2 = PreTokenizer(
-    isolatesDigits: true, contractions: .lowercase, words: .afterSpace, numbers: .afterSpace, signsEnd: .none,
-    cutsAfterNewlines: false)
-  static let llama3 = PreTokenizer(
-    contractions: .folded, words: .afterAnySign, numbers: .upTo(3), signsEnd: .newlines, cutsAfterNewlines: true)
-  static let qwen2 = PreTokenizer(
-    contractions: .folded, words: .afterAnySign, numbers: .upTo(1), signsEnd: .newlines, cutsAfterNewlines: true)
-  /// Mistral Nemo.
-  static let tekken = PreTokenizer(
-    contractions: .none, words: .byCase(.none), numbers: .upTo(1), signsEnd: .newlinesAndSlashes,
-    cutsAfterNewlines: true)
-  /// GPT-4o and Llama 4.
-  static let gpt4o = PreTokenizer(
-    contractions: .none, words: .byCase(.folded), numbers: .upTo(3), signsEnd: .newlinesAndSlashes,
-    cutsAfterNewlines: true)
+  /// DeepSeek's first LLM.
+  static let deepSeekLLM = PreTokenizer(before: [
+    RunRule(.newline, .one), RunRule(.casedLetter, .many, afterSpace: true),
+    RunRule(.asciiSign, .many, afterSpace: true),
+    RunRule(.space, .toTheEnd), RunRule(.eastAsian, .many), RunRule(.number, .many),
+  ])
+  /// The same as its tokenizer.json has it, with each digit alone.
+  static let deepSeekLLMDigits = PreTokenizer(before: deepSeekLLM.before.dropLast() + [RunRule(.digit, .one)])
+  static let deepSeekCoder = PreTokenizer(before: [
+    RunRule(.newline, .one), RunRule(.letter, .many, afterSpace: true), RunRule(.punctuation, .many, afterSpace: true),
+    RunRule(.eastAsian, .many), RunRule(.digit, .one),
+  ])
+  static let falcon = PreTokenizer(
+    before: [RunRule(.falconSign, .many)], .gpt2, after: [RunRule(.asciiDigit, .three)])
 }
 
 // MARK: Names of llama.cpp
@@ -85,29 +45,33 @@ extension PreTokenizer {
   /// The first name of each kind is the one that is written.
   static let named: [Named] =
     [
-      Named(name: "llama-bpe", rules: .llama3, ignoresMerges: true, addsBOS: true),
-      Named(name: "smaug-bpe", rules: .llama3),
-      Named(name: "qwen2", rules: .qwen2),
-      Named(name: "gpt-2", rules: .gpt2),
-      Named(name: "smollm", rules: .digitsGPT2),
-      Named(name: "tekken", rules: .tekken, ignoresMerges: true, addsBOS: true),
-      Named(name: "gpt-4o", rules: .gpt4o),
-      Named(name: "glm4", rules: .llama3, ignoresMerges: true),
+      Named(name: "llama-bpe", rules: PreTokenizer(.llama3), ignoresMerges: true, addsBOS: true),
+      Named(name: "smaug-bpe", rules: PreTokenizer(.llama3)),
+      Named(name: "qwen2", rules: PreTokenizer(.qwen2)),
+      Named(name: "gpt-2", rules: PreTokenizer(.gpt2)),
+      Named(name: "smollm", rules: PreTokenizer(.digitsGPT2)),
+      Named(name: "tekken", rules: PreTokenizer(.tekken), ignoresMerges: true, addsBOS: true),
+      Named(name: "gpt-4o", rules: PreTokenizer(.gpt4o)),
+      Named(name: "qwen35", rules: PreTokenizer(.qwen35)),
+      Named(name: "deepseek-llm", rules: .deepSeekLLM),
+      Named(name: "deepseek-coder", rules: .deepSeekCoder),
+      Named(name: "falcon", rules: .falcon),
+      Named(name: "glm4", rules: PreTokenizer(.llama3), ignoresMerges: true),
     ]
     + ["llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"].map {
-      Named(name: $0, rules: .llama3, ignoresMerges: true, addsBOS: true)
+      Named(name: $0, rules: PreTokenizer(.llama3), ignoresMerges: true, addsBOS: true)
     }
-    + ["dbrx", "chatglm-bpe"].map { Named(name: $0, rules: .llama3) }
+    + ["dbrx", "chatglm-bpe"].map { Named(name: $0, rules: PreTokenizer(.llama3)) }
     + ["deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan", "grok-2", "solar-open", "kormo", "f2llmv2"].map {
-      Named(name: $0, rules: .qwen2)
+      Named(name: $0, rules: PreTokenizer(.qwen2))
     }
     + ["starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"].map {
-      Named(name: $0, rules: .digitsGPT2)
+      Named(name: $0, rules: PreTokenizer(.digitsGPT2))
     }
     + ["mpt", "olmo", "jais", "phi-2", "mellum", "trillion", "granite-docling", "exaone4", "gigachat", "a.x-4.0"].map {
-      Named(name: $0, rules: .gpt2)
+      Named(name: $0, rules: PreTokenizer(.gpt2))
     }
-    + ["llama4", "kanana2", "talkie", "minimax-m2"].map { Named(name: $0, rules: .gpt4o) }
+    + ["llama4", "kanana2", "talkie", "minimax-m2"].map { Named(name: $0, rules: PreTokenizer(.gpt4o)) }
 
   static func named(_ name: String) -> Named? { named.first { $0.name.utf8.elementsEqual(name.utf8) } }
 
@@ -115,8 +79,9 @@ extension PreTokenizer {
   func name(ignoresMerges: Bool) -> String? {
     var rules = self
     // llama.cpp knows only the plain form of the contractions.
-    if rules.contractions == .eitherCase { rules.contractions = .folded }
-    if rules.words == .byCase(.eitherCase) { rules.words = .byCase(.folded) }
+    if rules.rules?.contractions == .eitherCase { rules.rules?.contractions = .folded }
+    if rules.rules?.words == .byCase(.eitherCase) { rules.rules?.words = .byCase(.folded) }
+    if rules == .deepSeekLLMDigits { rules = .deepSeekLLM }
     return PreTokenizer.named.first { $0.rules == rules && $0.ignoresMerges == ignoresMerges }?.name
   }
 }

@@ -247,7 +247,8 @@ extension BytePairBuilder {
     }
     let start = vocabulary.append { $0.append(contentsOf: token.utf8) }
     if type != .normal && type != .unused {
-      added.append(AddedToken(id: Int32(id), content: token, isSpecial: type != .userDefined))
+      let isSpecial = type != .userDefined || SpecialTokens.endsGeneration(token)
+      added.append(AddedToken(id: Int32(id), content: token, isSpecial: isSpecial))
     }
     let form: Vocabulary.Form = type == .normal ? .bytes : .verbatim
     guard vocabulary.insert(id: id, form: form, start: start) else {

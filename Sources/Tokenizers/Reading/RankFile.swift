@@ -45,7 +45,8 @@ extension Tokenizer {
     self.init(
       vocabulary: vocabulary, addedTokens: added,
       model: .bytePairs(
-        BytePairModel(merges: RankFile.merges(vocabulary), byteTokens: tokens, ignoresMerges: true), .llama3),
+        BytePairModel(merges: RankFile.merges(vocabulary), byteTokens: tokens, ignoresMerges: true),
+        PreTokenizer(.llama3)),
       special: special)
   }
 }

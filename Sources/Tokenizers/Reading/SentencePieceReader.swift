@@ -42,7 +42,7 @@ extension Tokenizer {
 extension SentencePieceFile {
   /// Matched in a text before anything is merged.
   var userDefined: [AddedToken] {
-    pieces.indices.filter { pieces[$0].type == .userDefined && kind == .bpe }.map {
+    pieces.indices.filter { pieces[$0].type == .userDefined }.map {
       AddedToken(
         id: Int32($0), content: String(decoding: bytes[pieces[$0].text], as: UTF8.self), isSpecial: false)
     }

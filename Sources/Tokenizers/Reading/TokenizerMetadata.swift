@@ -45,7 +45,8 @@ extension Tokenizer {
     let unknown = Int32(types.firstIndex(of: .unknown) ?? -1)
     var added: [AddedToken] = []
     for (id, type) in types.enumerated() where type == .control || type == .unknown || type == .userDefined {
-      added.append(AddedToken(id: Int32(id), content: tokens[id], isSpecial: type != .userDefined))
+      let isSpecial = type != .userDefined || SpecialTokens.endsGeneration(tokens[id])
+      added.append(AddedToken(id: Int32(id), content: tokens[id], isSpecial: isSpecial))
     }
     self.init(
       vocabulary: builder.vocabulary, addedTokens: added,

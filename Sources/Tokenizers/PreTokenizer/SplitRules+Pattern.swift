@@ -1,11 +1,11 @@
-extension PreTokenizer {
+extension SplitRules {
   /// The rules that a regular expression of the known build states, or `nil`.
   ///
   /// The text is split at the bars that stand outside brackets; each alternative must be a known spelling, in the known
   /// order. Nothing is executed.
   init?(pattern: String) {
     guard pattern.utf8.count <= 4096 else { return nil }
-    var alternatives = PreTokenizer.alternatives(of: pattern)[...]
+    var alternatives = SplitRules.alternatives(of: pattern)[...]
 
     func take(_ spellings: [String]) -> Bool {
       guard let first = alternatives.first, spellings.contains(where: { $0.utf8.elementsEqual(first.utf8) }) else {
@@ -19,9 +19,9 @@ extension PreTokenizer {
     if alternatives.starts(with: separate) {
       alternatives.removeFirst(separate.count)
       contractions = .lowercase
-    } else if take(PreTokenizer.foldedContractions) {
+    } else if take(SplitRules.foldedContractions) {
       contractions = .folded
-    } else if take(PreTokenizer.eitherCaseContractions) {
+    } else if take(SplitRules.eitherCaseContractions) {
       contractions = .eitherCase
     } else {
       contractions = .none
@@ -31,7 +31,9 @@ extension PreTokenizer {
       words = .afterSpace
     } else if take([#"[^\r\n\p{L}\p{N}]?\p{L}+"#, #"[^\r\n\p{L}\p{N}]?+\p{L}+"#, #"[^\r\n\p{L}\p{N}]?+\p{L}++"#]) {
       words = .afterAnySign
-    } else if let suffix = PreTokenizer.casedWords(&alternatives) {
+    } else if take([#"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+"#]) {
+      words = .afterAnySignWithMarks
+    } else if let suffix = SplitRules.casedWords(&alternatives) {
       words = .byCase(suffix)
     } else {
       return nil
@@ -49,7 +51,8 @@ extension PreTokenizer {
     // A space before letters and one before digits come together.
     guard (words == .afterSpace) == (numbers == .afterSpace) else { return nil }
 
-    let signs = #" ?[^\s\p{L}\p{N}]+"#
+    let signs =
+      words == .afterAnySignWithMarks ? #" ?[^\s\p{L}\p{M}\p{N}]+"# : #" ?[^\s\p{L}\p{N}]+"#
     if take([signs, signs + "+"]) {
       signsEnd = .none
     } else if take([signs + #"[\r\n]*"#, signs + #"+[\r\n]*"#]) {

@@ -1,4 +1,4 @@
-extension PreTokenizer {
+extension SplitRules {
   private typealias Class = CharacterClass
 
   /// Where the piece that begins at `start` ends: what the regular expression would match there, leftmost alternative
@@ -17,11 +17,14 @@ extension PreTokenizer {
     }
     switch words {
     case .afterSpace: break
-    case .afterAnySign:
-      if first & Class.letter != 0 { return run(of: Class.letter, classes, start, end) }
+    case .afterAnySign, .afterAnySignWithMarks:
+      // Letters and marks are of the upper or the lower class, and nothing else is.
+      let inWord = words == .afterAnySign ? Class.letter : Class.upper | Class.lower
+      if first & Class.letter != 0 { return run(of: inWord, classes, start, end) }
       if first & (Class.number | Class.newline) == 0 {
         let next = characterEnd(classes, start, end)
-        if next < end && classes[next] & Class.letter != 0 { return run(of: Class.letter, classes, next, end) }
+        if next < end && classes[next] & inWord != 0 { return run(of: inWord, classes, next, end) }
+        if first & inWord != 0 { return next }
       }
     case .byCase(let suffix):
       if let next = casedWordEnd(classes, start, end) {
@@ -48,7 +51,9 @@ extension PreTokenizer {
           return run(of: Class.number, classes, body, end)
         }
       }
-      let notSign = Class.letter | Class.number | Class.space | (isolatesDigits ? Class.digit : 0)
+      let notSign =
+        Class.letter | Class.number | Class.space | (isolatesDigits ? Class.digit : 0)
+        | (words == .afterAnySignWithMarks ? Class.upper | Class.lower : 0)
       if bits & notSign == 0 {
         var next = body
         while next < end && classes[next] & notSign == 0 { next += 1 }
