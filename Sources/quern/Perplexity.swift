@@ -26,7 +26,7 @@ struct Perplexity: ParsableCommand {
     let console = shared.console
     let input = try ModelInput(opening: model)
     let result = try PerplexityRun(
-      model: input, text: TextFile(reading: walk.text), options: walk.options(jobs: compute.threads)
+      model: input, text: TextFile(reading: walk.text), options: walk.options(compute)
     ).run(progress: console.progress())
     if shared.json {
       print(result.json.text(indented: true))
@@ -52,5 +52,8 @@ struct WalkArguments: ParsableArguments {
     if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
   }
 
-  func options(jobs: Int) -> WalkOptions { WalkOptions(context: ctx, chunks: chunks, jobs: jobs) }
+  /// A quarter of the memory goes to hidden states; a layer's weights and the logits of a tile need the rest.
+  func options(_ compute: ComputeOptions) -> WalkOptions {
+    WalkOptions(context: ctx, chunks: chunks, jobs: compute.threads, stateBytes: compute.memory.bytes / 4)
+  }
 }

@@ -41,7 +41,7 @@ struct Verify: ParsableCommand {
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
     let report = try Verification(
       candidate: ModelInput(opening: model), reference: ModelInput(opening: against),
-      text: TextFile(reading: walk.text), options: walk.options(jobs: compute.threads), gates: gates
+      text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
     ).run(progress: console.progress())
     print(shared.json ? report.json.text(indented: true) : report.text)
     if let failed = report.failure { throw failed }
