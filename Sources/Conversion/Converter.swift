@@ -31,15 +31,17 @@ public struct Converter: Sendable {
   public func run(
     into output: OutputFile, checking input: ModelInput, progress: ProgressHandler? = nil
   ) throws -> Result {
+    let digest: String
     do {
-      let digest = try grind(into: output, progress: progress)
+      digest = try grind(into: output, progress: progress)
       try input.checkUnchanged()
-      try output.publish()
-      return Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: digest)
     } catch {
       output.discard()
       throw error
     }
+    // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
+    try output.publish()
+    return Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: digest)
   }
 
   private func grind(into output: OutputFile, progress: ProgressHandler?) throws -> String {
@@ -67,7 +69,6 @@ public struct Converter: Sendable {
 
   /// Buffers that a worker keeps from item to item.
   private struct Scratch {
-    var stored: [UInt8] = []
     var values: [Float] = []
   }
 

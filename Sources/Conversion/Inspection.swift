@@ -53,9 +53,7 @@ public struct Inspection: Sendable {
     }
     shapeOrder = "gguf"
     notes = []
-    for file in gguf.files {
-      do { try file.checkModel() } catch { notes.append("\(error)") }
-    }
+    do { try gguf.checkModel() } catch { notes.append("\(error)") }
   }
 
   private init(_ checkpoint: Checkpoint) throws {

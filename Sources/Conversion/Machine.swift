@@ -9,9 +9,8 @@ public enum Machine {
   /// What QUERN_ISA asks for in vain: an instruction set that this machine has not.
   public static var unknownInstructionSet: String? { Kernels.unknownInstructionSet }
   public static func seconds(since instant: ContinuousClock.Instant) -> Double {
-    seconds(ContinuousClock.now - instant)
+    Conversion.seconds(ContinuousClock.now - instant)
   }
-  private static func seconds(_ duration: Duration) -> Double { Conversion.seconds(duration) }
 }
 
 /// The version that `--version` prints and that outputs name.

@@ -31,7 +31,7 @@ public struct ModelInput: Sendable {
     self.path = path
     if let gguf = try ModelInput.gguf(at: path) {
       origin = .gguf(gguf)
-      try gguf.files.forEach { try $0.checkModel() }
+      try gguf.checkModel()
       model = try ModelSource(metadata: gguf.metadata, tensors: gguf.tensors, file: path)
       tokenizer = try Tokenizer(metadata: gguf.metadata)
       metadata = gguf.metadata
