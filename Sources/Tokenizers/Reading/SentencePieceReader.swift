@@ -20,7 +20,7 @@ extension Tokenizer {
     let model: Model =
       file.kind == .unigram
       ? .unigram(UnigramModel(file, byteTokens: builder.byteTokens, unknown: unknown))
-      : .characterPairs(builder.pairModel(unknown: unknown, fusesUnknown: true))
+      : .characterPairs(try builder.pairModel(unknown: unknown, fusesUnknown: true))
     self.init(
       vocabulary: builder.vocabulary, addedTokens: extra.tokens, model: model,
       special: try SpecialTokensReader.read(sources, extra.known, addsBOSByDefault: true))

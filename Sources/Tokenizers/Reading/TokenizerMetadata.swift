@@ -50,7 +50,7 @@ extension Tokenizer {
     }
     self.init(
       vocabulary: builder.vocabulary, addedTokens: added,
-      model: .characterPairs(builder.pairModel(unknown: unknown, fusesUnknown: true)),
+      model: .characterPairs(try builder.pairModel(unknown: unknown, fusesUnknown: true)),
       special: try reader.special(count: tokens.count, addsBOSByDefault: true))
     spaces.prefix = reader.metadata["tokenizer.ggml.add_space_prefix"]?.bool ?? true ? .always : .never
     pieces = PieceAttributes(scores: scores, types: types)
