@@ -7,12 +7,13 @@ BUILD := $(SWIFT) build -c release
 BIN := .build/release/quern
 VENV := .venv-peers
 
-.PHONY: help build demo test test-peers bench format lint install clean deps peers
+.PHONY: help build demo test test-peers test-arm64 bench format lint install clean deps peers
 
 help:
 	@echo "make demo         build, convert the bundled model to Q4_K_M and print its drift report"
 	@echo "make test         build and run every test that needs no peer"
 	@echo "make test-peers   the same against llama.cpp, libgguf, transformers and tokenizers from PyPI"
+	@echo "make test-arm64   the kernels for Arm under an emulator, against libgguf"
 	@echo "make bench        speed beside the peers, as ratios"
 	@echo "make lint         formatting and house rules;  make format mends the formatting"
 	@echo "make install      binary, man page and completions under PREFIX ($(PREFIX))"
@@ -41,6 +42,9 @@ test: deps
 test-peers: peers
 	QUERN_PEERS=$(CURDIR)/$(VENV) $(SWIFT) test -c release --filter PeerTests
 
+test-arm64: peers
+	Tests/arm64.sh $(VENV)/bin/python
+
 bench: build peers
 	$(VENV)/bin/python Tests/PeerTests/bench_blocks.py
 	$(VENV)/bin/python Tests/PeerTests/bench_convert.py $(BIN) $(VENV)
@@ -51,6 +55,7 @@ format:
 lint:
 	$(SWIFT) format lint --strict -r Package.swift Sources Tests
 	Tests/lint.sh
+	Tests/kernel-objects.sh
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \

@@ -5,5 +5,6 @@
 #define LANES 4
 #define GROUPS 4
 #define HAS_ROUNDING 1
+#define HAS_HALF 1
 #include "clone/clone.h"
 #endif

@@ -6,6 +6,7 @@
 #define LANES 8
 #define GROUPS 2
 #define HAS_ROUNDING 1
+#define HAS_HALF 1
 #include "clone/clone.h"
 #pragma clang attribute pop
 #endif

@@ -58,21 +58,21 @@ extension Recipe {
 private struct Chooser {
   let recipe: Recipe
   var rules: RecipeRules
-  let expressions: [Regex<AnyRegexOutput>]
+  let expressions: [NamePattern]
   /// Of each override, whether it matched a name, and whether it decided a tensor.
   var uses: [(matched: Bool, decided: Bool)]
 
   init(recipe: Recipe, facts: RecipeFacts, names: [String]) throws(RecipeError) {
     self.recipe = recipe
     rules = RecipeRules(recipe: recipe, facts: facts, names: names)
-    var expressions: [Regex<AnyRegexOutput>] = []
+    var expressions: [NamePattern] = []
     for override in recipe.overrides { expressions.append(try override.expression()) }
     self.expressions = expressions
     uses = Array(repeating: (false, false), count: expressions.count)
   }
 
   mutating func decide(_ tensor: Tensor) throws(RecipeError) -> Decision {
-    let matching = expressions.indices.filter { tensor.name.contains(expressions[$0]) }
+    let matching = expressions.indices.filter { expressions[$0].matches(tensor.name) }
     for index in matching { uses[index].matched = true }
     if let kept = KeptTensors.decision(tensor, recipe) { return kept }
 

@@ -79,8 +79,15 @@ public struct RecipeFacts: Sendable, Hashable {
   /// Query heads that share a key-value head; 0 when there are no key-value heads.
   var queryGroup: Int { keyValueHeadCount == 0 ? 0 : headCount / keyValueHeadCount }
 
-  /// The 70 B Llamas, whose attn_v is small beside everything else.
-  var is70B: Bool { architecture == "llama" && layerCount == 80 && headCount != keyValueHeadCount }
+  /// What llama.cpp takes for a 70 B model, whose attn_v is small beside everything else.
+  var is70B: Bool {
+    switch architecture {
+    case "llama", "llama-embed": layerCount == 80 && headCount != keyValueHeadCount
+    case "qwen2", "deci", "olmo": layerCount == 80
+    case "jais2": layerCount == 68
+    default: false
+    }
+  }
 }
 
 /// What a recipe makes of one tensor.

@@ -6,14 +6,11 @@ public struct RecipeOverride: Sendable, Hashable {
   public let pattern: String
   public let type: DType
 
-  /// Longer ones are refused, so that no pattern can exhaust the stack of the expression's parser.
-  static let longestPattern = 500
-
   /// - Throws: `RecipeError.Kind.pattern` for an invalid, empty or overlong expression; `.type` for a type that no weight
   ///   can be stored in.
   public init(pattern: String, type: DType) throws(RecipeError) {
     guard WeightTypes.all.contains(type) else { throw WeightTypes.unknown(type.name) }
-    self.pattern = pattern.lowercased()
+    self.pattern = String(decoding: pattern.utf8.map { (65...90).contains($0) ? $0 | 32 : $0 }, as: UTF8.self)
     self.type = type
     _ = try expression()
   }
@@ -27,15 +24,10 @@ public struct RecipeOverride: Sendable, Hashable {
       pattern: String(text[..<equals]), type: WeightTypes.type(named: String(text[text.index(after: equals)...])))
   }
 
-  /// The compiled expression; `Regex` cannot be sent between tasks, so it is made where it is used.
-  func expression() throws(RecipeError) -> Regex<AnyRegexOutput> {
+  /// The compiled expression.
+  func expression() throws(RecipeError) -> NamePattern {
     guard !pattern.isEmpty else { throw RecipeError(.pattern, pattern, "an empty expression matches every tensor") }
-    guard pattern.unicodeScalars.count <= RecipeOverride.longestPattern else {
-      throw RecipeError(.pattern, pattern, "the expression is longer than \(RecipeOverride.longestPattern) characters")
-    }
-    do { return try Regex(pattern).matchingSemantics(.unicodeScalar) } catch {
-      throw RecipeError(.pattern, pattern, "not a regular expression: \(error)")
-    }
+    do { return try NamePattern(pattern) } catch { throw RecipeError(.pattern, pattern, error.problem) }
   }
 }
 

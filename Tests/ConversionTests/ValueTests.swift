@@ -49,12 +49,14 @@ import Testing
     #expect(matrix.datasets == ["wiki"])
   }
 
-  @Test(arguments: [
-    ([("a", 1, [Float.nan])], InputError.Code.nonFinite), ([("a", 1, [-1])], .nonFinite),
-    ([("a", 1, [1]), ("a", 1, [1])], .duplicate), ([], .magic),
-  ]) func refusesAnImportanceMatrixThatWouldSpoilBlocks(
-    entries: [(String, Int32, [Float])], code: InputError.Code
-  ) throws {
+  private static let spoilt: [([(String, Int32, [Float])], InputError.Code)] = [
+    ([("a", 1, [Float.nan])], .nonFinite), ([("a", 1, [-1])], .nonFinite),
+    ([("a", 1, [1]), ("a", 1, [1])], .duplicate),
+    ([], .magic),
+  ]
+
+  @Test(arguments: spoilt.indices) func refusesAnImportanceMatrixThatWouldSpoilBlocks(_ index: Int) throws {
+    let (entries, code) = ValueTests.spoilt[index]
     let folder = try TemporaryFolder()
     let path = try folder.write("i.dat", legacy(entries, trailer: false))
     #expect { try ImportanceMatrix(reading: path) } throws: { ($0 as? InputError)?.code == code }

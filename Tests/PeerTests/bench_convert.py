@@ -52,7 +52,7 @@ with tempfile.TemporaryDirectory(dir=o.work) as work:
     timed([o.quern, "convert", model, "--type", "F16", "-o", f16, "-q"])
     print("| command | quern s | llama.cpp s | ratio | quern MiB | llama.cpp MiB |")
     print("|---|---|---|---|---|---|")
-    for kind in ("Q4_K_M", "Q6_K", "Q8_0", "IQ4_XS"):
+    for kind in ("Q4_K_M", "Q6_K", "Q8_0"):
         pair(f"F16 GGUF to {kind}, 2 threads", ours(f16, kind), [[quantize, f16, out, kind, "2"]])
     convert = [sys.executable, f"{here}/reference_gguf.py", o.venv, model, step, "--outtype", "bf16"]
     pair("safetensors to Q4_K_M", ours(model, "Q4_K_M"), [convert, [quantize, step, out, "Q4_K_M", "2"]])

@@ -44,6 +44,8 @@ MODELS = {
     "odd-feed-forward": dict(layers=24, heads=8, kv=8, embedding=512, ff=1344 + 16, head=64),
     "odd-rows": dict(layers=8, heads=4, kv=2, embedding=100, ff=300, head=26),
     "odd-tied": dict(layers=8, heads=4, kv=2, embedding=100, ff=300, head=26, tied=True),
+    "qwen2-72b": dict(architecture="qwen2", layers=80, heads=64, kv=8, embedding=512, ff=1024, head=8, bias=True),
+    "qwen2-80-mha": dict(architecture="qwen2", layers=80, heads=8, kv=8, embedding=512, ff=1024, head=64, bias=True),
     "biases": dict(layers=12, heads=8, kv=2, embedding=512, ff=1024, head=64, bias=True, rope_freqs=True),
 }
 
@@ -104,7 +106,7 @@ def write(path, m):
     import gguf
     import numpy as np
 
-    w = gguf.GGUFWriter(path, "llama")
+    w = gguf.GGUFWriter(path, m.get("architecture", "llama"))
     w.add_block_count(m["layers"])
     w.add_context_length(512)
     w.add_embedding_length(m["embedding"])

@@ -41,7 +41,7 @@ import Testing
   }
 
   @Test func deepPatternsWithinTheLimitAreRead() throws {
-    let depth = 60
+    let depth = 240
     let pattern = String(repeating: "(", count: depth) + "attn_v" + String(repeating: ")", count: depth)
     let recipe = try Recipe(fileType: "Q8_0", overrides: [pattern + "=Q6_K"])
     let decisions = try recipe.decide(ModelShape().tensors(), facts: facts) { _ in false }

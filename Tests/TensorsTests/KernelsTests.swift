@@ -25,11 +25,12 @@ import Testing
   }
 
   static func onEveryInstructionSet(_ body: (String) throws -> Void) rethrows {
-    defer { _ = Kernels.use(Kernels.instructionSets[0]) }
     for name in Kernels.instructionSets {
-      #expect(Kernels.use(name))
-      #expect(Kernels.instructionSet == name)
-      try body(name)
+      let done: Void? = try Kernels.using(name) {
+        #expect(Kernels.instructionSet == name)
+        try body(name)
+      }
+      #expect(done != nil)
     }
   }
 
@@ -40,9 +41,9 @@ import Testing
   }
 
   @Test(arguments: ["", "v5", "V4", "avx512", "v4 "]) func anUnknownInstructionSetIsRefused(name: String) {
-    let before = Kernels.instructionSet
-    #expect(!Kernels.use(name))
-    #expect(Kernels.instructionSet == before)
+    let best = Kernels.instructionSets[0]
+    let refused = Kernels.using(best) { !Kernels.use(name) && Kernels.instructionSet == best }
+    #expect(refused == true)
   }
 
   @Test(arguments: decoded) func decodingMatchesTheDefinition(type: DType) {

@@ -3,6 +3,7 @@
 //   LANES         floats in a vector
 //   GROUPS        vectors worked on side by side, to hide latency
 //   HAS_ROUNDING  whether the set has an instruction that rounds to the nearest even
+//   HAS_HALF      whether it converts halves
 
 // A fused multiply-add rounds once where the definitions round twice: other bytes.
 #pragma STDC FP_CONTRACT OFF

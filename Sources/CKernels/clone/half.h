@@ -1,4 +1,4 @@
-// IEEE binary16 by integer and exact float arithmetic, so that it needs neither instructions nor library calls for it.
+// IEEE binary16 by integer and exact float arithmetic, so that a set without instructions for it needs no library call.
 
 // Round to nearest even; too large gives infinity; NaN gives the quiet 0x7E00 with its sign, as ggml does it.
 INLINE vu half_bits(vf v) {
@@ -10,21 +10,22 @@ INLINE vu half_bits(vf v) {
   vu normal = (rebased + 0xfffu + (rebased >> 13 & 1u)) >> 13;
   // Below 2^-14: adding 1/2 puts units of 2^-24 into the low bits, rounded once.
   vu tiny = (vu)((vf)m + 0.5f) - 0x3f000000u;
-  vi is_tiny = m < 0x38800000u;
-  vi is_infinite = m >= 0x477ff000u;
-  vi is_nan = m > 0x7f800000u;
+  vi is_tiny = (vi)m < 0x38800000;
+  vi is_infinite = (vi)m >= 0x477ff000;
+  vi is_nan = (vi)m > 0x7f800000;
   vu h = ((vu)is_tiny & tiny) | (~(vu)is_tiny & normal);
   h = ((vu)is_infinite & 0x7c00u) | (~(vu)is_infinite & h);
   return sign | h | ((vu)is_nan & 0x0200u);
 }
 
+// No operand is a denormal float, which some processors are slow at.
 INLINE vf half_value(vu h) {
-  vu sign = (h & 0x8000u) << 16;
   vu m = (h & 0x7fffu) << 13;
-  // The exponent is moved by a multiplication, which is exact and makes denormals normal.
-  vf value = (vf)m * 0x1p112f;
-  vu special = (vu)(m >= 0x0f800000u) & 0x7f800000u;
-  return (vf)((vu)value | special | sign);
+  vu normal = m + 0x38000000u + ((vu)((vi)m >= 0x0f800000) & 0x38000000u);
+  // A denormal half: its fraction above 2^-14, less 2^-14.
+  vf tiny = (vf)(m + 0x38800000u) - 0x1p-14f;
+  vu value = (vu)choose((vi)m < 0x00800000, tiny, (vf)normal);
+  return (vf)(value | (h & 0x8000u) << 16);
 }
 
 static void quantize_f32(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {

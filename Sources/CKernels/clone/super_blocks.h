@@ -86,9 +86,16 @@ INLINE void keep_symmetric(struct symmetric_found *found, int at, int groups, co
   }
 }
 
-// d of LANES super-blocks as it is stored, and as it will be read.
+// The sign of a NaN that an operation makes differs between processors; stored is that of x86, so that all give the same bytes.
+#if defined(__aarch64__)
+#define NAN_SIGN 0x8000u
+#else
+#define NAN_SIGN 0u
+#endif
+
+// d of LANES super-blocks as it is stored, and as it will be read. It is NaN where finite values overflow in the search.
 INLINE void round_to_half(vf d, uint16_t *half, float *value) {
-  vu h = half_bits(d);
+  vu h = half_bits(d) ^ ((vu)(d != d) & NAN_SIGN);
   store(value, half_value(h));
   uint32_t wide[LANES];
   __builtin_memcpy(wide, &h, sizeof h);

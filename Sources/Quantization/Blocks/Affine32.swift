@@ -24,8 +24,8 @@ enum Affine32 {
       } else {
         (d, m) = plain(values, n, &levels)
       }
-      writer.put(Half.bits(d), &out)
-      writer.put(Half.bits(m), &out)
+      writer.put(Half.bits(computed: d), &out)
+      writer.put(Half.bits(computed: m), &out)
       Nibbles32.write(levels, hasHighBits: bits == 5, &writer, &out)
     }
   }

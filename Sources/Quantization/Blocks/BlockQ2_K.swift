@@ -28,7 +28,7 @@ enum BlockQ2_K {
         round(block.scales, &scales)
         round(block.minimums, &minimums)
       }
-      let (storedD, storedMin) = (Half.bits(d), Half.bits(dmin))
+      let (storedD, storedMin) = (Half.bits(computed: d), Half.bits(computed: dmin))
       for group in 0..<16 {
         let packed = scales[group] | minimums[group] << 4
         writer.put(packed, &out)

@@ -34,12 +34,12 @@ enum BlockQ3_K {
       let d: UInt16
       if importance != nil {
         d = Half.bits(
-          ScaleSearch.symmetric(
+          computed: ScaleSearch.symmetric(
             block.scales.span.extracting(0..<16), levels: 32, weights: block.weights.span, into: &scales))
       } else {
         let extreme = block.scales.extreme(of: 16)
         let inverse = -32 / extreme
-        d = Half.bits(extreme != 0 ? 1 / inverse : 0)
+        d = Half.bits(computed: extreme != 0 ? 1 / inverse : 0)
         for group in 0..<16 {
           // The nearest integer is cut to eight bits before it is clamped.
           let level = Int8(truncatingIfNeeded: Rounding.nearest(inverse * block.scales[group]))

@@ -22,10 +22,10 @@ enum BlockQ45_K {
       if let importance {
         search(values, n, importance.extracting(start..<start + 256), &block)
         d = Half.bits(
-          ScaleSearch.positive(
+          computed: ScaleSearch.positive(
             block.scales.span.extracting(0..<8), levels: 63, weights: block.weights.span, into: &scales))
         dmin = Half.bits(
-          ScaleSearch.positive(
+          computed: ScaleSearch.positive(
             block.minimums.span.extracting(0..<8), levels: 63, weights: block.weights.span, into: &minimums))
       } else {
         search(values, n, &block)
@@ -95,7 +95,7 @@ enum BlockQ45_K {
     for group in 0..<8 {
       levels[group] = min(63, UInt8(truncatingIfNeeded: Rounding.nearest(inverse * x[group])))
     }
-    return Half.bits(maximum / 63)
+    return Half.bits(computed: maximum / 63)
   }
 
   /// The packing that `KBlocks.scaleAndMin` reads.

@@ -28,7 +28,7 @@ enum BlockQ6_K {
         continue
       }
       let inverse = -128 / extreme
-      let d = Half.bits(1 / inverse)
+      let d = Half.bits(computed: 1 / inverse)
       var scales = InlineArray<16, Int8>(repeating: 0)
       for group in 0..<16 {
         scales[group] = Int8(truncatingIfNeeded: min(127, Rounding.nearest(inverse * block.scales[group])))

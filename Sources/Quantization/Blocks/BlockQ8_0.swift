@@ -14,7 +14,7 @@ enum BlockQ8_0 {
       for i in 0..<32 { magnitude = magnitude > values[i].magnitude ? magnitude : values[i].magnitude }
       let d = magnitude / 127
       let inverse = d != 0 ? 1 / d : 0
-      writer.put(Half.bits(d), &out)
+      writer.put(Half.bits(computed: d), &out)
       for i in 0..<32 {
         writer.put(Rounding.truncated((values[i] * inverse).rounded(.toNearestOrAwayFromZero)), &out)
       }

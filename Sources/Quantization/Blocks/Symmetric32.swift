@@ -21,7 +21,7 @@ enum Symmetric32 {
       } else {
         d = plain(values, n, &levels)
       }
-      writer.put(Half.bits(d), &out)
+      writer.put(Half.bits(computed: d), &out)
       Nibbles32.write(levels, hasHighBits: bits == 5, &writer, &out)
     }
   }

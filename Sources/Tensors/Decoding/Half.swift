@@ -17,6 +17,15 @@ public enum Half {
     return sign | UInt16(units)
   }
 
+  /// The half of a scale that was computed. It is NaN where finite values overflow on the way; the sign of such a NaN differs
+  /// between processors, and that of x86 is stored everywhere.
+  public static func bits(computed value: Float) -> UInt16 {
+    #if arch(arm64)
+      if value.isNaN { return bits(value) ^ 0x8000 }
+    #endif
+    return bits(value)
+  }
+
   public static func float(_ bits: UInt16) -> Float {
     let sign = UInt32(bits & 0x8000) << 16
     let exponent = UInt32(bits >> 10) & 0x1F

@@ -1,4 +1,5 @@
 import CKernels
+import Synchronization
 
 /// The safe face of the block kernels: ggml's bytes, many blocks at once.
 ///
@@ -24,6 +25,19 @@ public enum Kernels {
   /// Chooses an instruction set for the whole process; for tests.
   /// - Returns: whether there is one of that name.
   package static func use(_ name: String) -> Bool { unsafe quern_kernels_use(name) }
+
+  private static let forcing = Mutex(())
+
+  /// What `body` gives while the instruction set `name` is in use; nil when there is none of that name. One caller at a time:
+  /// tests that run side by side would else take each other's set away.
+  package static func using<Result>(_ name: String, _ body: () throws -> Result) rethrows -> Result? {
+    try forcing.withLock { _ in
+      let before = instructionSet
+      guard use(name) else { return nil }
+      defer { _ = use(before) }
+      return try body()
+    }
+  }
 
   /// Quantizes X (rows, columns).
   ///

@@ -45,6 +45,10 @@ struct PeerTests {
     try Peers.run("checkpoints.py", [probe])
   }
 
+  @Test func theRecordedBlocksAreThoseOfGGML() throws {
+    try Peers.run("record_blocks.py", ["--check"])
+  }
+
   @Test func decidesTypesAsLlamaQuantize() throws {
     try Peers.run("recipes.py", [probe, venv + "/llama.cpp/build/bin/llama-quantize"])
   }
