@@ -148,9 +148,9 @@ struct AddedTokensReader {
 
   private static func content(_ json: JSONValue) throws(InputError) -> String {
     let content = try json.string("added token")
-    guard content.utf8.count <= Limits.tokenBytes else {
+    guard content.utf8.count <= Limits.addedTokenBytes else {
       throw InputError(
-        .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
+        .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.addedTokenBytes) are read",
         file: json.file, offset: json.offset)
     }
     return content

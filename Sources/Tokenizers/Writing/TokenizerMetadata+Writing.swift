@@ -13,7 +13,8 @@ extension Tokenizer {
   ///   - vocabularySize: rows of the token embedding; ids without a token become `[PAD{id}]`, unused.
   ///   - namesTurnEnds: also name the tokens that end a turn and a message, which the converter leaves for a reader to
   ///     guess by their text.
-  /// - Throws: `SHAPE` when there are more tokens than rows, `UNSUPPORTED` when no `pre` of llama.cpp cuts text so.
+  /// - Throws: `SHAPE` when there are more tokens than rows, `UNSUPPORTED` when no `pre` of llama.cpp cuts text so, or for
+  ///   a unigram vocabulary.
   public func ggufMetadata(vocabularySize: Int, namesTurnEnds: Bool = false) throws(InputError) -> Metadata {
     guard self.vocabularySize <= vocabularySize else {
       throw InputError(
@@ -21,8 +22,16 @@ extension Tokenizer {
         subject: "tokenizer.ggml.tokens", remedy: "use the tokenizer of this checkpoint")
     }
     var metadata = Metadata()
-    metadata["tokenizer.ggml.add_space_prefix"] = statedPrefixSpace.map { .bool($0) }
+    // A reader of pieces puts a space before a text unless told not to; the converter forgets to tell it.
+    let neverPrefixes = pieces != nil && spaces.prefix == .never
+    metadata["tokenizer.ggml.add_space_prefix"] = (statedPrefixSpace ?? (neverPrefixes ? false : nil)).map { .bool($0) }
     if let pieces {
+      if case .unigram = model {
+        throw InputError(
+          .unsupported,
+          "a GGUF of the llama family cannot hold a unigram vocabulary: its pieces would be merged as BPE",
+          subject: "tokenizer.ggml.model")
+      }
       writePieces(pieces, vocabularySize, into: &metadata)
     } else {
       try writeBytePairs(vocabularySize, into: &metadata)
