@@ -76,8 +76,10 @@ public struct Converter: Sendable {
     let entry = plan.entries[item.entry]
     let tensor = entry.source
     let stored = try tensor.read(rows: item.rows)
-    // Blocks that stay what they are were checked when they were made.
-    if tensor.dtype == entry.type && !tensor.dtype.isFloatingPoint { return stored }
+    if tensor.dtype == entry.type && !tensor.dtype.isFloatingPoint {
+      try check(stored, of: entry)
+      return stored
+    }
 
     let count = item.rows.count * tensor.columns
     if scratch.values.count != count { scratch.values = [Float](repeating: 0, count: count) }
@@ -99,7 +101,16 @@ public struct Converter: Sendable {
     var bytes = unsafe span.mutableBytes
     BlockQuantizer.quantize(
       scratch.values.span, columns: tensor.columns, as: entry.type, importance: weights?.span, into: &bytes)
+    try check(out, of: entry)
     return out
+  }
+
+  /// Finite weights may still have no finite scale: one above 65,504 does not fit a half.
+  private func check(_ blocks: [UInt8], of entry: ConversionPlan.Entry) throws(InputError) {
+    guard unsafe BlockDecoder.firstNonFiniteBlock(blocks.span.bytes, as: entry.type) != nil else { return }
+    throw InputError(
+      .nonFinite, "a block of \(entry.type) has a scale that is no finite number", subject: entry.source.name,
+      remedy: "its weights are far too large for the type, or the input is damaged; try --tensor-type with BF16")
   }
 }
 

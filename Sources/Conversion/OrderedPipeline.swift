@@ -36,7 +36,10 @@ package struct OrderedPipeline: Sendable {
     deliver: @Sendable (Int, [UInt8]) throws -> Void
   ) throws {
     let state = Mutex(State())
-    let permits = DispatchSemaphore(value: window)
+    // Made with 0 and raised, because a semaphore that ends below the value it was made with traps, and a failed run keeps
+    // the permits of items that were produced and never delivered.
+    let permits = DispatchSemaphore(value: 0)
+    for _ in 0..<window { permits.signal() }
 
     @Sendable func claim() -> Int? {
       permits.wait()

@@ -3,7 +3,7 @@ public import Tensors
 
 /// How much the error of each column of each weight matters: the mean square of the input that the column multiplies.
 ///
-/// A value made elsewhere (`llama-imatrix`, `quern calibrate`) and keyed by GGUF tensor names. An entry of a stacked tensor
+/// A value made elsewhere (llama-imatrix) and keyed by GGUF tensor names. An entry of a stacked tensor
 /// of experts holds one vector after another.
 public struct ImportanceMatrix: Sendable {
   /// (matrices, columns) row-major a tensor.

@@ -23,7 +23,7 @@ extension Recipe {
     for (tensor, decision) in changed where needsImportance(decision.type, tensor.name) && !hasImportance(tensor.name) {
       throw RecipeError(
         .importance, tensor.name, "\(decision.type) is useless without an importance matrix, and there is none for it",
-        remedy: "make one with quern calibrate and give it with --imatrix, or choose a larger type")
+        remedy: "make one with llama-imatrix and give it with --imatrix, or choose a larger type")
     }
     for (tensor, decision) in changed where !BlockQuantizer.supports(decision.type) {
       throw RecipeError(

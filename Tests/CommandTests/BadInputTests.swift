@@ -81,6 +81,11 @@ import Testing
     try refuse(folder, code: 65, naming: "NONFINITE", "row", "column")
   }
 
+  @Test func aWeightTooLargeForTheScaleOfItsBlock() throws {
+    let folder = try model { try patch($0, offset: 4096, [0x15, 0x50]) }  // 1e10 in BF16
+    try refuse(folder, code: 65, naming: "NONFINITE", "scale", "output.weight")
+  }
+
   @Test func unknownArchitecture() throws {
     let folder = try model { try edit($0, "config.json", "LlamaForCausalLM", "MambaForCausalLM") }
     try refuse(folder, code: 65, naming: "MambaForCausalLM", "UNSUPPORTED")

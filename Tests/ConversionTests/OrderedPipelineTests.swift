@@ -46,6 +46,27 @@ import Conversion
     #expect(delivered.withLock { $0 } == 5)
   }
 
+  /// Items after the one that failed were produced and are never delivered; nothing waits for them.
+  @Test func aFailureWithItemsReadyBehindItIsAnError() {
+    for _ in 0..<20 {
+      let slow = Mutex(0)
+      #expect(throws: Failure(item: 0)) {
+        try OrderedPipeline(jobs: 2, window: 64).run(
+          count: 64, makeScratch: { () },
+          produce: { item, _ in
+            if item == 0 {
+              // A machine with one processor makes no other item meanwhile.
+              let deadline = ContinuousClock.now + .seconds(1)
+              while slow.withLock({ $0 }) < 20 && ContinuousClock.now < deadline {}
+              throw Failure(item: 0)
+            }
+            slow.withLock { $0 += 1 }
+            return [0]
+          }, deliver: { _, _ in })
+      }
+    }
+  }
+
   @Test func noItemsIsNoWork() throws {
     try OrderedPipeline(jobs: 2).run(
       count: 0, makeScratch: { () }, produce: { _, _ in [] }, deliver: { _, _ in Issue.record("delivered nothing") })
