@@ -21,6 +21,9 @@ import Quantization
 
   static func main() {
     do {
+      if let name = Machine.unknownInstructionSet {
+        throw ValidationError("QUERN_ISA is \(printable(name)), which this machine has not; use baseline, v3 or v4.")
+      }
       var command = try parseAsRoot()
       try command.run()
     } catch {

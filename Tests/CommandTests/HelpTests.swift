@@ -18,6 +18,12 @@ import Testing
     #expect(try run.output == String(contentsOfFile: path, encoding: .utf8))
   }
 
+  @Test func anInstructionSetThatTheMachineHasNotIsWrongUsage() throws {
+    let run = try CommandRun(CommandRun.quern, ["--version"], environment: ["QUERN_ISA": "v99"])
+    #expect(run.code == 2)
+    #expect(run.errors.contains("v99"))
+  }
+
   @Test func printsItsVersion() throws {
     let run = try CommandRun.quern("--version")
     #expect(run.code == 0)

@@ -2,11 +2,11 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The scripts beside this file, each of which compares something with a real peer and exits with 1 when it differs. They
+/// The scripts in the folder above, each of which compares something with a real peer and exits with 1 when it differs. They
 /// run when QUERN_PEERS names the virtual environment that `make test-peers` fills.
 enum Peers {
   static let folder = ProcessInfo.processInfo.environment["QUERN_PEERS"]
-  static let scripts = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
+  static let scripts = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().path
 
   /// What a script printed; an issue is recorded when it did not exit with 0.
   static func run(_ script: String, _ arguments: [String]) throws {
