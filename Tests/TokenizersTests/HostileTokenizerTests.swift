@@ -170,4 +170,29 @@ import Tokenizers
     #expect(tokenizer.decode(ids) == text)
     #expect(time < .seconds(5))
   }
+
+  /// Whatever bytes change, the answer is a tokenizer or a named error.
+  @Test func changedBytesNeverTrap() throws {
+    let small = try RandomAccessFile(Fixtures.path("tokens/small.json")).readAll(limit: 1 << 20)
+    let pre = #"{"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}"#
+    let original = Array(String(decoding: small, as: UTF8.self).replacing("\"HERE\"", with: pre).utf8)
+    var random = SeededGenerator(seed: 5)
+    var accepted = 0
+    for _ in 0..<300 {
+      var bytes = original
+      for _ in 0..<Int.random(in: 1...3, using: &random) {
+        // Mostly something that keeps the text a JSON: then what reads its meaning is reached.
+        let byte = [0x30, 0x31, 0x39, 0x61, 0x22, 0x2C, 0x20, UInt8.random(in: 0...255, using: &random)].randomElement(
+          using: &random)!
+        bytes[Int.random(in: 0..<bytes.count, using: &random)] = byte
+      }
+      guard let document = try? JSONDocument(parsing: bytes) else { continue }
+      if let tokenizer = try? Tokenizer(TokenizerSources(tokenizer: document.root)) {
+        accepted += 1
+        _ = tokenizer.encode("It's the  dogs and <mask> 漢字 cat\r\n")
+        _ = try? tokenizer.ggufMetadata(vocabularySize: 1000)
+      }
+    }
+    #expect(accepted > 0)
+  }
 }

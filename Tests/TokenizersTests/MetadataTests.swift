@@ -112,6 +112,14 @@ import Tokenizers
     #expect(metadata["tokenizer.chat_template"] == .string("D"))
   }
 
+  @Test func turnEndsAreNamedWhenAsked() throws {
+    let tokenizer = try Tokenizer(folder: Fixtures.path("tiny-llama"))
+    let metadata = try tokenizer.ggufMetadata(vocabularySize: 4096, namesTurnEnds: true)
+    #expect(metadata["tokenizer.ggml.eot_token_id"] == .uint32(3849))
+    #expect(metadata["tokenizer.ggml.eom_token_id"] == .uint32(3848))
+    #expect(try tokenizer.ggufMetadata(vocabularySize: 4096)["tokenizer.ggml.eot_token_id"] == nil)
+  }
+
   @Test func spacesInsideAMergeAreHidden() throws {
     let json = """
       {\(Self.byteLevel), "model": {"vocab": {"x y": 0, "z": 1, "x yz": 2}, "merges": [["x y", "z"]]}}

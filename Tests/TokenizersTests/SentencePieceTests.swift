@@ -120,6 +120,27 @@ import Tokenizers
     #expect(scores[0] == -1000 && scores[3] == 0 && scores.suffix(3) == [-1000, -1000, -10000])
   }
 
+  @Test func aUnigramVocabularyIsNotWrittenAsBPE() throws {
+    let tokenizer = try model("unigram")
+    #expect { try tokenizer.ggufMetadata(vocabularySize: 500) } throws: { ($0 as? InputError)?.code == .unsupported }
+  }
+
+  @Test func aVocabularyWithoutPrefixSaysSo() throws {
+    let normalizer = #"{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}"#
+    let text = """
+      {"normalizer": \(normalizer), "added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
+       "model": {"byte_fallback": true, "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3, "\u{2581}": 4},
+         "merges": ["a b"]}}
+      """
+    let tokenizer = try Tokenizer(TokenizerSources(tokenizer: JSONDocument(parsing: Array(text.utf8)).root))
+    #expect(tokenizer.encode("ab abxa") == [3, 4, 3, 0, 1])
+    let metadata = try tokenizer.ggufMetadata(vocabularySize: 5)
+    #expect(metadata["tokenizer.ggml.add_space_prefix"] == .bool(false))
+    #expect(metadata["tokenizer.ggml.scores"] == .float32s([-1000, -1000, -1000, 0, -1000]))
+    #expect(metadata["tokenizer.ggml.token_type"] == .int32s([3, 1, 1, 1, 1]))
+    #expect(try Tokenizer(metadata: metadata).encode("ab abxa", addSpecial: false) == [3, 4, 3, 0, 1])
+  }
+
   // MARK: Hostile files
 
   private func expect(_ code: InputError.Code, _ bytes: [UInt8]) {

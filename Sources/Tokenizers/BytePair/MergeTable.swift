@@ -1,6 +1,7 @@
-/// The merges of a byte-pair vocabulary: two neighbouring tokens to their rank and to the token they become.
+/// The merges of a vocabulary: two neighbouring tokens to their rank and to the token they become.
 ///
-/// Open-addressed, 16 bytes a slot, keyed by both ids.
+/// A list in the order of insertion, and an open-addressed table of 4-byte slots over it: filling it touches little memory
+/// at random, and a pair that is no merge is told by the part of its hash that a slot holds.
 struct MergeTable: Sendable {
   struct Merge: Sendable {
     /// The lower, the earlier; `UInt32.max` where there is no merge.
@@ -10,81 +11,86 @@ struct MergeTable: Sendable {
     static let none = Merge(rank: .max, id: -1)
   }
 
-  private struct Slot: Sendable {
-    var pair: UInt64 = .max
-    var merge = Merge.none
+  struct Entry: Sendable {
+    var left: Int32
+    var right: Int32
+    var merge: Merge
   }
 
-  private var slots: [Slot]
-  private let multiplier = ByteHash.currentSeed | 1
-  private var shift: UInt64
-  private(set) var count = 0
+  /// Entries that a slot can number.
+  static let maximumCount = 1 << 24 - 1
+  private static let free = UInt32.max
+
+  private var entries: [Entry] = []
+  /// Eight bits of the hash above the number of an entry.
+  private var slots: [UInt32]
+  private let seed = ByteHash.currentSeed | 1
+
+  var count: Int { entries.count }
 
   /// - Parameter capacity: the number of merges that are expected.
   init(capacity: Int) {
     let wanted = max(capacity * 3 / 2, 16)
-    let bits = Int.bitWidth - (wanted - 1).leadingZeroBitCount
-    slots = [Slot](repeating: Slot(), count: 1 << bits)
-    shift = UInt64(64 - bits)
+    slots = [UInt32](repeating: MergeTable.free, count: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount))
+    entries.reserveCapacity(capacity)
   }
 
   @inline(__always)
-  private static func pair(_ left: Int32, _ right: Int32) -> UInt64 {
-    UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
-  }
-
-  @inline(__always)
-  private func slot(of pair: UInt64) -> Int {
-    let mixed = (pair ^ pair >> 32) &* multiplier
-    return Int(truncatingIfNeeded: ((mixed ^ mixed >> 29) &* 0x9E37_79B9_7F4A_7C15) >> shift)
+  private func hash(_ left: Int32, _ right: Int32) -> UInt64 {
+    let pair = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
+    return ByteHash.mix(pair ^ seed, 0x9E37_79B9_7F4A_7C15)
   }
 
   /// - Returns: `false` when the pair was there; then its merge is replaced if `replacing`.
   mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge, replacing: Bool) -> Bool {
-    let pair = MergeTable.pair(left, right)
+    let hash = hash(left, right)
+    let tag = UInt32(truncatingIfNeeded: hash >> 56)
     let mask = slots.count - 1
-    var index = slot(of: pair)
-    while slots[index].pair != .max {
-      if slots[index].pair == pair {
-        if replacing { slots[index].merge = merge }
+    var index = Int(truncatingIfNeeded: hash) & mask
+    while slots[index] != MergeTable.free {
+      let number = Int(slots[index] & 0xFF_FFFF)
+      if slots[index] >> 24 == tag && entries[number].left == left && entries[number].right == right {
+        if replacing { entries[number].merge = merge }
         return false
       }
       index = (index + 1) & mask
     }
-    slots[index] = Slot(pair: pair, merge: merge)
-    count += 1
-    if count * 5 > slots.count * 4 { grow() }
+    precondition(entries.count < MergeTable.maximumCount, "callers keep to the limit")
+    slots[index] = tag << 24 | UInt32(entries.count)
+    entries.append(Entry(left: left, right: right, merge: merge))
+    if entries.count * 5 > slots.count * 4 { grow() }
     return true
   }
 
   private mutating func grow() {
-    let old = slots
-    slots = [Slot](repeating: Slot(), count: old.count * 2)
-    shift -= 1
-    count = 0
-    for slot in old where slot.pair != .max {
-      _ = insert(
-        Int32(truncatingIfNeeded: slot.pair >> 32), Int32(truncatingIfNeeded: slot.pair), slot.merge, replacing: false)
+    slots = [UInt32](repeating: MergeTable.free, count: slots.count * 2)
+    let mask = slots.count - 1
+    for (number, entry) in entries.enumerated() {
+      let hash = hash(entry.left, entry.right)
+      var index = Int(truncatingIfNeeded: hash) & mask
+      while slots[index] != MergeTable.free { index = (index + 1) & mask }
+      slots[index] = UInt32(truncatingIfNeeded: hash >> 56) << 24 | UInt32(number)
     }
   }
 
   @inline(__always)
   func merge(_ left: Int32, _ right: Int32) -> Merge {
-    let pair = MergeTable.pair(left, right)
+    let hash = hash(left, right)
+    let tag = UInt32(truncatingIfNeeded: hash >> 56)
     let mask = slots.count - 1
-    var index = slot(of: pair)
+    var index = Int(truncatingIfNeeded: hash) & mask
     while true {
-      let found = slots[index]
-      if found.pair == pair { return found.merge }
-      if found.pair == .max { return .none }
+      let slot = slots[index]
+      if slot >> 24 == tag && slot != MergeTable.free {
+        let entry = entries[Int(slot & 0xFF_FFFF)]
+        if entry.left == left && entry.right == right { return entry.merge }
+      } else if slot == MergeTable.free {
+        return .none
+      }
       index = (index + 1) & mask
     }
   }
 
   /// All merges, earliest first.
-  var ordered: [(left: Int32, right: Int32, merge: Merge)] {
-    slots.filter { $0.pair != .max }.sorted { $0.merge.rank < $1.merge.rank }.map {
-      (Int32(truncatingIfNeeded: $0.pair >> 32), Int32(truncatingIfNeeded: $0.pair), $0.merge)
-    }
-  }
+  var ordered: [Entry] { entries.sorted { $0.merge.rank < $1.merge.rank } }
 }

@@ -196,9 +196,9 @@ struct BytePairBuilder {
       func conflict(_ what: String) -> InputError {
         InputError(.duplicate, what, file: entry.file, subject: content, offset: entry.offset)
       }
-      guard content.utf8.count <= Limits.tokenBytes else {
+      guard content.utf8.count <= Limits.addedTokenBytes else {
         throw InputError(
-          .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
+          .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.addedTokenBytes) are read",
           file: entry.file, subject: "added_tokens", offset: entry.offset)
       }
       let known = self.id(ofText: content.utf8)

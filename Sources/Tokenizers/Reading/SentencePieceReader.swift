@@ -20,7 +20,7 @@ extension Tokenizer {
     let model: Model =
       file.kind == .unigram
       ? .unigram(UnigramModel(file, byteTokens: builder.byteTokens, unknown: unknown))
-      : .characterPairs(builder.pairModel(unknown: unknown, fusesUnknown: true))
+      : .characterPairs(try builder.pairModel(unknown: unknown, fusesUnknown: true))
     self.init(
       vocabulary: builder.vocabulary, addedTokens: extra.tokens, model: model,
       special: try SpecialTokensReader.read(sources, extra.known, addsBOSByDefault: true))
@@ -148,9 +148,9 @@ struct AddedTokensReader {
 
   private static func content(_ json: JSONValue) throws(InputError) -> String {
     let content = try json.string("added token")
-    guard content.utf8.count <= Limits.tokenBytes else {
+    guard content.utf8.count <= Limits.addedTokenBytes else {
       throw InputError(
-        .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.tokenBytes) are read",
+        .limit, "an added token of \(content.utf8.count) bytes, at most \(Limits.addedTokenBytes) are read",
         file: json.file, offset: json.offset)
     }
     return content

@@ -42,7 +42,13 @@ extension Tokenizer {
     }
     var builder = try SentencePieceBuilder(entries, subject: "tokenizer.ggml.tokens", file: nil)
     builder.setByteTokens { types[$0] == .byte }
-    let unknown = Int32(types.firstIndex(of: .unknown) ?? -1)
+    var special = try reader.special(count: tokens.count, addsBOSByDefault: false)
+    // What llama.cpp takes where the keys are missing.
+    for (id, role) in [SpecialTokens.Role.unk, .bos, .eos].enumerated() where id < tokens.count {
+      special.assign(role, Int32(id))
+    }
+    if special.isAdded(.bos) ?? true, let id = special.id(of: .bos) { special.prefix = [id] }
+    let unknown = special.id(of: .unk) ?? -1
     var added: [AddedToken] = []
     for (id, type) in types.enumerated() where type == .control || type == .unknown || type == .userDefined {
       let isSpecial = type != .userDefined || SpecialTokens.endsGeneration(tokens[id])
@@ -50,8 +56,8 @@ extension Tokenizer {
     }
     self.init(
       vocabulary: builder.vocabulary, addedTokens: added,
-      model: .characterPairs(builder.pairModel(unknown: unknown, fusesUnknown: true)),
-      special: try reader.special(count: tokens.count, addsBOSByDefault: true))
+      model: .characterPairs(try builder.pairModel(unknown: unknown, fusesUnknown: true)),
+      special: special)
     spaces.prefix = reader.metadata["tokenizer.ggml.add_space_prefix"]?.bool ?? true ? .always : .never
     pieces = PieceAttributes(scores: scores, types: types)
   }

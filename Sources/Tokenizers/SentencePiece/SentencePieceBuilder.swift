@@ -39,7 +39,7 @@ struct SentencePieceBuilder {
   }
 
   /// The piece of greatest score is merged first, of equal ones the leftmost.
-  func pairModel(unknown: Int32, fusesUnknown: Bool) -> CharacterPairModel {
+  func pairModel(unknown: Int32, fusesUnknown: Bool) throws(InputError) -> CharacterPairModel {
     var model = CharacterPairModel(
       vocabulary: vocabulary, reserved: tokens.map(\.isReserved), merges: MergeTable(capacity: tokens.count * 3),
       byteTokens: byteTokens, unknown: unknown, fusesUnknown: fusesUnknown,
@@ -48,6 +48,9 @@ struct SentencePieceBuilder {
       })
     let ranks = ranks
     for (id, token) in tokens.enumerated() where !token.isReserved {
+      guard model.merges.count + token.text.count <= MergeTable.maximumCount else {
+        throw InputError(.limit, "the pieces up to number \(id) can be made in too many ways")
+      }
       addMerges(of: token.text.span, MergeTable.Merge(rank: ranks[id], id: Int32(id)), to: &model)
     }
     return model

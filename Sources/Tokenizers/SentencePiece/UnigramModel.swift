@@ -99,37 +99,3 @@ struct UnigramModel: Sendable {
     return best
   }
 }
-
-/// Byte strings with a number each, walked byte by byte.
-struct ByteTrie: Sendable {
-  static let root: Int32 = 0
-
-  /// Node above byte, to the node there.
-  private var children: MergeTable
-  private var values: [Int32] = [-1]
-
-  /// - Parameter capacity: nodes expected; more are taken.
-  init(capacity: Int) { children = MergeTable(capacity: capacity) }
-
-  mutating func insert(_ text: some Sequence<UInt8>, _ value: Int32) {
-    var node = ByteTrie.root
-    for byte in text {
-      var next = child(of: node, byte)
-      if next < 0 {
-        next = Int32(values.count)
-        values.append(-1)
-        _ = children.insert(node, Int32(byte), MergeTable.Merge(rank: 0, id: next), replacing: false)
-      }
-      node = next
-    }
-    values[Int(node)] = value
-  }
-
-  /// -1 when nothing begins so.
-  @inline(__always)
-  func child(of node: Int32, _ byte: UInt8) -> Int32 { children.merge(node, Int32(byte)).id }
-
-  /// -1 when no string ends there.
-  @inline(__always)
-  func value(of node: Int32) -> Int32 { values[Int(node)] }
-}

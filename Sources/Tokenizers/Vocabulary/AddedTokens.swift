@@ -18,57 +18,35 @@ struct AddedToken: Hashable, Sendable {
 /// Finds added tokens: at every position the longest one, from left to right (`tokenizers`, added_vocabulary.rs).
 struct AddedTokenMatcher: Sendable {
   private let tokens: [AddedToken]
-  /// By first byte; 0 for none.
-  private var roots = [Int32](repeating: 0, count: 256)
-  private var bytes: [UInt8] = [0]
-  private var children: [Int32] = [0]
-  private var siblings: [Int32] = [0]
-  /// Index into `tokens`, or -1.
-  private var ends: [Int32] = [-1]
+  /// Of the first bytes.
+  private var begins = [Bool](repeating: false, count: 256)
+  /// Numbers of tokens.
+  private var trie: ByteTrie
 
   init(_ tokens: [AddedToken]) {
-    self.tokens = tokens
-    for (index, token) in tokens.enumerated() where !token.content.isEmpty { insert(token.content, Int32(index)) }
+    self.tokens = tokens.filter { !$0.content.isEmpty }
+    trie = ByteTrie(capacity: self.tokens.count * 8)
+    for (number, token) in self.tokens.enumerated() {
+      trie.insert(token.content.utf8, Int32(number))
+      begins[Int(token.content.utf8[token.content.utf8.startIndex])] = true
+    }
   }
 
   var isEmpty: Bool { tokens.isEmpty }
-
-  private mutating func insert(_ content: String, _ index: Int32) {
-    var node: Int32 = 0
-    for (position, byte) in content.utf8.enumerated() {
-      var child = position == 0 ? roots[Int(byte)] : children[Int(node)]
-      while child != 0 && bytes[Int(child)] != byte { child = siblings[Int(child)] }
-      if child == 0 {
-        child = Int32(bytes.count)
-        bytes.append(byte)
-        children.append(0)
-        ends.append(-1)
-        if position == 0 {
-          siblings.append(0)
-          roots[Int(byte)] = child
-        } else {
-          siblings.append(children[Int(node)])
-          children[Int(node)] = child
-        }
-      }
-      node = child
-    }
-    if ends[Int(node)] < 0 { ends[Int(node)] = index }
-  }
 
   /// The end of the longest token at `start`, or `nil`.
   func longestMatch(_ text: Span<UInt8>, _ start: Int, _ end: Int) -> Int? { longest(text, start, end)?.end }
 
   private func longest(_ text: Span<UInt8>, _ start: Int, _ end: Int) -> (token: Int, end: Int)? {
-    var node = roots[Int(text[start])]
-    var position = start + 1
+    var node = ByteTrie.root
+    var position = start
     var found: (Int, Int)?
-    while node != 0 {
-      if ends[Int(node)] >= 0 { found = (Int(ends[Int(node)]), position) }
-      guard position < end else { break }
-      node = children[Int(node)]
-      while node != 0 && bytes[Int(node)] != text[position] { node = siblings[Int(node)] }
+    while position < end {
+      node = trie.child(of: node, text[position])
+      if node < 0 { break }
       position += 1
+      let token = trie.value(of: node)
+      if token >= 0 { found = (Int(token), position) }
     }
     return found
   }
@@ -87,7 +65,7 @@ struct AddedTokenMatcher: Sendable {
     var plain = start
     var index = start
     while index < end {
-      guard roots[Int(text[index])] != 0, let match = longest(text, index, end) else {
+      guard begins[Int(text[index])], let match = longest(text, index, end) else {
         index += 1
         continue
       }

@@ -166,6 +166,8 @@ enum Limits {
   /// Bytes of one token.
   static let tokenBytes = 4096
   static let addedTokens = 1 << 17
+  /// Bytes of an added token, which is looked for at every place of a text.
+  static let addedTokenBytes = 1024
   /// Bytes of a SentencePiece model; the largest in use have 5 MB.
   static let sentencePieceBytes = 1 << 26
   /// Bytes of a file of ranks; the largest in use have 4 MB.

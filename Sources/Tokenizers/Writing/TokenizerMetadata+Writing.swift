@@ -9,17 +9,29 @@ enum TokenType: Int32, Sendable {
 extension Tokenizer {
   /// The metadata with which llama.cpp tokenizes as this does: what `convert_hf_to_gguf.py` writes, in its order.
   ///
-  /// - Parameter vocabularySize: rows of the token embedding; ids without a token become `[PAD{id}]`, unused.
-  /// - Throws: `SHAPE` when there are more tokens than rows, `UNSUPPORTED` when no `pre` of llama.cpp cuts text so.
-  public func ggufMetadata(vocabularySize: Int) throws(InputError) -> Metadata {
+  /// - Parameters:
+  ///   - vocabularySize: rows of the token embedding; ids without a token become `[PAD{id}]`, unused.
+  ///   - namesTurnEnds: also name the tokens that end a turn and a message, which the converter leaves for a reader to
+  ///     guess by their text.
+  /// - Throws: `SHAPE` when there are more tokens than rows, `UNSUPPORTED` when no `pre` of llama.cpp cuts text so, or for
+  ///   a unigram vocabulary.
+  public func ggufMetadata(vocabularySize: Int, namesTurnEnds: Bool = false) throws(InputError) -> Metadata {
     guard self.vocabularySize <= vocabularySize else {
       throw InputError(
         .shape, "the tokenizer has ids up to \(self.vocabularySize - 1), the embedding \(vocabularySize) rows",
         subject: "tokenizer.ggml.tokens", remedy: "use the tokenizer of this checkpoint")
     }
     var metadata = Metadata()
-    metadata["tokenizer.ggml.add_space_prefix"] = statedPrefixSpace.map { .bool($0) }
+    // A reader of pieces puts a space before a text unless told not to; the converter forgets to tell it.
+    let neverPrefixes = pieces != nil && spaces.prefix == .never
+    metadata["tokenizer.ggml.add_space_prefix"] = (statedPrefixSpace ?? (neverPrefixes ? false : nil)).map { .bool($0) }
     if let pieces {
+      if case .unigram = model {
+        throw InputError(
+          .unsupported,
+          "a GGUF of the llama family cannot hold a unigram vocabulary: its pieces would be merged as BPE",
+          subject: "tokenizer.ggml.model")
+      }
       writePieces(pieces, vocabularySize, into: &metadata)
     } else {
       try writeBytePairs(vocabularySize, into: &metadata)
@@ -29,11 +41,33 @@ extension Tokenizer {
       if let key = item.role.addKey { metadata[key] = .bool(item.isAdded) }
     }
     writeTemplates(into: &metadata)
-    // Upstream writes this for the Llama family with just this size of vocabulary (Granite small, SmolLM).
-    if vocabularySize == 49152 && special.isAdded(.bos) == nil {
+    if namesTurnEnds { writeTurnEnds(into: &metadata) }
+    writeSizeRules(vocabularySize, into: &metadata)
+    return metadata
+  }
+
+  private func writeTurnEnds(into metadata: inout Metadata) {
+    for (role, texts) in [(SpecialTokens.Role.eot, SpecialTokens.turnEnds), (.eom, SpecialTokens.messageEnds)]
+    where special.id(of: role) == nil {
+      for text in texts {
+        if let token = addedTokens.first(where: { ExactString($0.content) == text }) {
+          metadata[role.key] = .uint32(UInt32(token.id))
+          break
+        }
+      }
+    }
+  }
+
+  /// What upstream adds for the Llama family by the size of the vocabulary alone.
+  private func writeSizeRules(_ size: Int, into metadata: inout Metadata) {
+    if size == 32016 && pieces != nil {  // Code Llama: the tokens for filling in the middle
+      for (offset, role) in [SpecialTokens.Role.prefix, .suffix, .middle, .eot].enumerated() {
+        metadata[role.key] = .uint32(UInt32(32007 + offset))
+      }
+    }
+    if size == 49152 && special.isAdded(.bos) == nil {  // Granite small, SmolLM
       metadata["tokenizer.ggml.add_bos_token"] = .bool(false)
     }
-    return metadata
   }
 
   private func writeBytePairs(_ count: Int, into metadata: inout Metadata) throws(InputError) {

@@ -61,6 +61,18 @@ struct PeerTests {
     try Peers.run("tokens.py", [probe, tiny] + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
   }
 
+  /// sentencepiece, tiktoken, Hugging Face and llama.cpp, each on its own form of vocabulary.
+  @Test func readsEveryFormOfVocabulary() throws {
+    let models = try FileManager.default.contentsOfDirectory(atPath: venv + "/tokenizers").filter {
+      $0.contains(".model.v")
+    }
+    try Peers.run(
+      "vocabularies.py",
+      [venv, probe, "--trained", "--sentencepiece"] + models.sorted().map { venv + "/tokenizers/" + $0 }
+        + ["--ranks", venv + "/tokenizers/llama3/tokenizer.model", tiny + "/original/tokenizer.model"]
+        + ["--llama-cpp", venv + "/llama.cpp"])
+  }
+
   @Test func computesTheLogitsOfTransformers() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("logits.py", [probe, tiny, text])
