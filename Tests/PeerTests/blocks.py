@@ -1,10 +1,13 @@
 """Block quantizers beside ggml's own, through libgguf: every byte, with and without importance weights.
 
-    blocks.py PROBE [--weights 10000000] [--types Q4_K,...] [--path kernel|definition]
+    blocks.py PROBE [--weights 10000000] [--types Q4_K,...] [--path kernel|definition] [--ggml LIBRARY]
 
 PROBE is the executable quern-peer. Weights are counted over all data sets together, each with rows of its own kind; with
 importance, each data set meets importance of every kind. Then blocks of random bytes are dequantized. Prints a line a
 format, exits with 1 when any byte of blocks, or any bit of a dequantized float, differs; a NaN equals any other.
+
+Rows on which ggml (libggml-base, LIBRARY) aborts are counted apart: ours must be blocks that are refused, because they do not
+mean finite numbers.
 """
 import argparse
 import subprocess
@@ -15,6 +18,7 @@ import libgguf
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml_aborts
 from block_data import IMPORTANCE, WEIGHTS, importance, weights
 
 COLUMNS = 2048
@@ -24,8 +28,9 @@ PLAIN = {"F32", "F16", "BF16", "Q8_0"}  # importance is ignored by these
 parser = argparse.ArgumentParser()
 parser.add_argument("probe")
 parser.add_argument("--weights", type=int, default=10_000_000)
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS")
 parser.add_argument("--path", default="kernel", choices=["kernel", "definition"])
+parser.add_argument("--ggml", default=ggml_aborts.LIBRARY)
 o = parser.parse_args()
 
 
@@ -60,11 +65,23 @@ def main(work):
         subprocess.run([o.probe, "dequantize", name, str(count), path("q"), path("y"), o.path], check=True)
         return np.fromfile(path("y"), np.float32)
 
+    def compared(qtype, x, w, ours, theirs):
+        """Differing bytes, and rows that ggml aborts on."""
+        ours, theirs = ours.reshape(len(x), -1), theirs.reshape(len(x), -1)
+        bad = aborted = 0
+        for row in np.flatnonzero((ours != theirs).any(axis=1)):
+            if qtype.name.startswith(("IQ1", "IQ2", "IQ3")) and ggml_aborts.aborts(qtype, x[row], w, o.ggml):
+                aborted += 1
+                bad += bool(np.isfinite(dequantize(qtype.name, ours[row], COLUMNS)).all())
+            else:
+                bad += int(np.count_nonzero(ours[row] != theirs[row]))
+        return bad, aborted
+
     failed = False
     for name in o.types.split(","):
         qtype = GGMLQuantizationType[name]
         for weighted in [False] if name in PLAIN else [False, True]:
-            total = wrong = 0
+            total = wrong = aborted = 0
             differing = []
             every = sum(WEIGHTS.values()) * (sum(IMPORTANCE.values()) if weighted else 1)
             for i, (kind, share) in enumerate(WEIGHTS.items()):
@@ -77,11 +94,17 @@ def main(work):
                     theirs = np.frombuffer(libgguf.quantize_rows_raw(qtype, x, rows, COLUMNS, w), np.uint8)
                     total += x.size
                     if len(ours) != len(theirs) or not np.array_equal(ours, theirs):
-                        bad = int(np.count_nonzero(ours != theirs)) if len(ours) == len(theirs) else max(len(ours), len(theirs))
+                        bad = max(len(ours), len(theirs))
+                        if len(ours) == len(theirs):
+                            bad, given_up = compared(qtype, x, w, ours, theirs)
+                            aborted += given_up
+                        if not bad:
+                            continue
                         wrong += bad
                         differing.append(f"{kind}{' with ' + w_kind if weighted else ''} {bad}")
             failed = failed or wrong > 0
-            note = f" ({', '.join(differing)})" if differing else ""
+            note = f", {aborted} rows on which ggml aborts" if aborted else ""
+            note += f" ({', '.join(differing)})" if differing else ""
             print(f"{name}{' with importance' if weighted else ''}: {total} weights, {wrong} differing bytes{note}", flush=True)
 
         elements, size = GGML_QUANT_SIZES[qtype]

@@ -1,8 +1,9 @@
 """Records fixtures/blocks with libgguf: what ggml's quantizers write for hard rows, and what random blocks mean.
 
-    record_blocks.py [--check] [--types Q4_K,...]
+    record_blocks.py [--check] [--types Q4_K,...] [--ggml LIBRARY]
 
-`--check` writes nothing and exits with 1 when a file would change.
+`--check` writes nothing and exits with 1 when a file would change. Of a super-block on which ggml (libggml-base, LIBRARY)
+aborts, what is recorded is how we mark it as refused: zeros with a scale that is NaN.
 """
 import argparse
 import sys
@@ -12,6 +13,7 @@ import libgguf
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml_aborts
 from block_data import importance, weights
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures/blocks"
@@ -22,7 +24,8 @@ PLAIN = {"F16", "BF16", "Q8_0"}  # importance is ignored by these
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,F8_E4M3,F8_E5M2")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS,F8_E4M3,F8_E5M2")
+parser.add_argument("--ggml", default=ggml_aborts.LIBRARY)
 o = parser.parse_args()
 changed = []
 
@@ -34,6 +37,19 @@ def record(name, array):
     changed.append(name)
     if not o.check:
         path.write_bytes(data)
+
+
+def quantized(qtype, x, w=None):
+    blocks = np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(x), COLUMNS, w), np.uint8)
+    if not qtype.name.startswith("IQ3"):
+        return blocks
+    blocks = blocks.reshape(len(x), COLUMNS // 256, -1).copy()
+    for row in range(len(x)):
+        for at in range(0, COLUMNS, 256):
+            if ggml_aborts.aborts(qtype, x[row, at:at + 256], None if w is None else w[at:at + 256], o.ggml):
+                blocks[row, at // 256] = 0
+                blocks[row, at // 256, 1] = 0x7E
+    return blocks
 
 
 def decoded(name, blocks):
@@ -66,8 +82,8 @@ for name in o.types.split(","):
     if name.startswith("F8"):
         continue
     qtype = GGMLQuantizationType[name]
-    record(f"{name}.bin", np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(ROWS), COLUMNS), np.uint8))
+    record(f"{name}.bin", quantized(qtype, x))
     if name not in PLAIN:
-        record(f"{name}.importance.bin", np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(ROWS), COLUMNS, w), np.uint8))
+        record(f"{name}.importance.bin", quantized(qtype, x, w))
 print(f"{len(changed)} files {'would change' if o.check else 'changed'} {' '.join(changed)}")
 sys.exit(1 if changed else 0)
