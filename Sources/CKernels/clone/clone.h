@@ -20,6 +20,8 @@
 #include "blocks6_K.h"
 #include "legacy.h"
 #include "legacy_weighted.h"
+#include "grid_4.h"
+#include "blocks_iq3.h"
 #include "blocks_iq4.h"
 #include "decode.h"
 #include "decode_iq.h"
@@ -45,7 +47,9 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [12] = {quantize_q4_K, quantize_q4_K_weighted, decode_q4_K},
         [13] = {quantize_q5_K, quantize_q5_K_weighted, decode_q5_K},
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
+        [18] = {quantize_iq3_XXS, quantize_iq3_XXS_weighted, decode_iq3_XXS},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
+        [21] = {quantize_iq3_S, quantize_iq3_S_weighted, decode_iq3_S},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
         [30] = {quantize_bf16, quantize_bf16, decode_bf16},
         [QUERN_TYPE_F8_E4M3] = {NULL, NULL, decode_f8_e4m3},

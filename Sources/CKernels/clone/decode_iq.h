@@ -41,3 +41,62 @@ INLINE void iq4_XS_values(const uint8_t *b, float *x, int64_t count, bool stream
 }
 
 DECODER(decode_iq4_XS, iq4_XS_values)
+
+// Eight weights of two entries, a sign bit each.
+INLINE void grid_4_values(const uint8_t (*values)[4], int first, int second, uint32_t signs, float scale, float *x, bool stream) {
+  typedef uint8_t u8x8 __attribute__((vector_size(8)));
+  typedef float f32x4 __attribute__((vector_size(16)));
+  u8x8 value;
+  __builtin_memcpy(&value, values[first], 4);
+  __builtin_memcpy((uint8_t *)&value + 4, values[second], 4);
+  const u32x8 bit = {1, 2, 4, 8, 16, 32, 64, 128};
+  u32x8 negative = (u32x8)((((u32x8){} + signs) & bit) != 0) & 0x80000000u;
+  f32x8 v = (f32x8)((u32x8)(__builtin_convertvector(value, f32x8) * scale) ^ negative);
+  if (stream) {
+    f32x4 part[2];
+    __builtin_memcpy(part, &v, sizeof v);
+    __builtin_nontemporal_store(part[0], (f32x4 *)x);
+    __builtin_nontemporal_store(part[1], (f32x4 *)(x + 4));
+  } else {
+    __builtin_memcpy(x, &v, sizeof v);
+  }
+}
+
+INLINE void iq3_XXS_values(const uint8_t *b, float *x, int64_t count, bool stream) {
+  const uint8_t(*values)[4] = quern_grid_iq3_XXS()->values;
+  EACH_BLOCK(98, 256) {
+    float d = half_at(b);
+    for (int group = 0; group < 8; group++) {
+      uint32_t word;
+      __builtin_memcpy(&word, b + 66 + 4 * group, 4);
+      float scale = d * (0.5f + (float)(word >> 28)) * 0.5f;
+      UNROLLED for (int eight = 0; eight < 4; eight++) {
+        // The eighth sign makes their number even.
+        uint32_t signs = word >> 7 * eight & 127;
+        signs |= (uint32_t)__builtin_parity(signs) << 7;
+        const uint8_t *q = b + 2 + 8 * group + 2 * eight;
+        grid_4_values(values, q[0], q[1], signs, scale, x + 32 * group + 8 * eight, stream);
+      }
+    }
+  }
+}
+
+DECODER(decode_iq3_XXS, iq3_XXS_values)
+
+INLINE void iq3_S_values(const uint8_t *b, float *x, int64_t count, bool stream) {
+  const uint8_t(*values)[4] = quern_grid_iq3_S()->values;
+  EACH_BLOCK(110, 256) {
+    float d = half_at(b);
+    for (int group = 0; group < 8; group++) {
+      float scale = d * (float)(1 + 2 * (b[106 + group / 2] >> (group % 2 * 4) & 15));
+      int high = b[66 + group] << 8;
+      UNROLLED for (int eight = 0; eight < 4; eight++) {
+        const uint8_t *q = b + 2 + 8 * group + 2 * eight;
+        int first = q[0] | (high >> 2 * eight & 256), second = q[1] | (high >> (2 * eight + 1) & 256);
+        grid_4_values(values, first, second, b[74 + 4 * group + eight], scale, x + 32 * group + 8 * eight, stream);
+      }
+    }
+  }
+}
+
+DECODER(decode_iq3_S, iq3_S_values)
