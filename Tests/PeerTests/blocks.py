@@ -68,14 +68,14 @@ def main(work):
     def compared(qtype, x, w, ours, theirs):
         """Differing bytes, and rows that ggml aborts on."""
         ours, theirs = ours.reshape(len(x), -1), theirs.reshape(len(x), -1)
-        bad = aborted = 0
-        for row in np.flatnonzero((ours != theirs).any(axis=1)):
-            if qtype.name.startswith(("IQ1", "IQ2", "IQ3")) and ggml_aborts.aborts(qtype, x[row], w, o.ggml):
-                aborted += 1
-                bad += bool(np.isfinite(dequantize(qtype.name, ours[row], COLUMNS)).all())
-            else:
-                bad += int(np.count_nonzero(ours[row] != theirs[row]))
-        return bad, aborted
+        rows = np.flatnonzero((ours != theirs).any(axis=1))
+        aborted = [row for row in rows
+                   if qtype.name.startswith(("IQ1", "IQ2", "IQ3")) and ggml_aborts.aborts(qtype, x[row], w, o.ggml)]
+        bad = sum(int(np.count_nonzero(ours[row] != theirs[row])) for row in rows if row not in aborted)
+        if aborted:
+            meant = dequantize(qtype.name, ours[aborted], len(aborted) * COLUMNS).reshape(-1, COLUMNS)
+            bad += int(np.count_nonzero(np.isfinite(meant).all(axis=1)))
+        return bad, len(aborted)
 
     failed = False
     for name in o.types.split(","):

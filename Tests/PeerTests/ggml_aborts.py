@@ -4,6 +4,7 @@ libgguf is built without those checks and goes on with whatever it finds; the li
 may abort is done in a process of its own.
 """
 import ctypes
+import functools
 import os
 import sys
 from pathlib import Path
@@ -28,21 +29,25 @@ def survives(work):
     return os.waitpid(child, 0)[1] == 0
 
 
+@functools.cache
+def ggml(library, qtype):
+    """The library, with the tables of `qtype` built, which processes that are forked off share."""
+    if not Path(library).exists():
+        sys.exit(f"{library} is missing, which tells where ggml aborts; name another with --ggml")
+    ggml = ctypes.CDLL(str(library))
+    pointer, integer = ctypes.c_void_p, ctypes.c_int64
+    ggml.ggml_quantize_init.argtypes = [ctypes.c_int]
+    ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int, pointer, pointer, integer, integer, integer, pointer]
+    ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
+    ggml.ggml_quantize_init(int(qtype))
+    return ggml
+
+
 def aborts(qtype, row, importance, library=LIBRARY):
     """Whether ggml aborts on one row."""
-    columns = row.size
     elements, size = GGML_QUANT_SIZES[qtype]
-    out = np.zeros(columns // elements * size, np.uint8)
     row = np.ascontiguousarray(row)
-
-    def work():
-        ggml = ctypes.CDLL(str(library))
-        pointer, integer = ctypes.c_void_p, ctypes.c_int64
-        ggml.ggml_quantize_chunk.argtypes = [ctypes.c_int, pointer, pointer, integer, integer, integer, pointer]
-        ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
-        ggml.ggml_quantize_chunk(int(qtype), row.ctypes.data, out.ctypes.data, 0, 1, columns,
-                                 None if importance is None else importance.ctypes.data)
-
-    if not Path(library).exists():
-        sys.exit(f"blocks.py: {library} is missing, which tells where ggml aborts; name another with --ggml")
-    return not survives(work)
+    out = np.zeros(row.size // elements * size, np.uint8)
+    work = ggml(library, qtype).ggml_quantize_chunk
+    return not survives(lambda: work(int(qtype), row.ctypes.data, out.ctypes.data, 0, 1, row.size,
+                                     None if importance is None else importance.ctypes.data))
