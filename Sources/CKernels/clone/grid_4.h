@@ -41,27 +41,21 @@ INLINE int first_of_8(const u32x8 *mask) {
 #endif
 }
 
-// The first of the neighbours of `code` with the least error. `*lost` is set where no error is below the largest float.
-INLINE uint16_t grid_4_nearest(const struct quern_grid_4 *grid, uint32_t code, const float *x, const float *root, float scale,
-                               bool *lost) {
-  const uint32_t largest = 0x7f7fffffu;
-  const uint16_t *list = grid->neighbours + QUERN_GRID_4_CHUNK * grid->first_chunk_of[code];
-  uint32_t least = largest;
-  uint16_t nearest = list[0];
-  for (int left = grid->neighbours_of[code]; left > 0; left -= 8, list += 8) {
-    f32x8 sums;
-    grid_4_errors(list, x, root, scale, &sums);
-    // Errors are not negative, so that their bits are in their order, and those of NaN above all.
-    u32x8 errors = __builtin_elementwise_min((u32x8)sums, (u32x8){} + largest);
-    uint32_t smallest = __builtin_reduce_min(errors);
-    if (smallest < least) {
-      least = smallest;
-      u32x8 is_smallest = (u32x8)(errors == smallest);
-      nearest = list[first_of_8(&is_smallest)];
-    }
-  }
-  if (UNLIKELY(least == largest)) *lost = true;
-  return nearest;
+enum { GRID_4_LARGEST = 0x7f7fffff };  // the bits of the largest float
+
+// The first of the neighbours in a chunk whose error is least, and below `least`, which is updated; else `nearest`.
+INLINE uint16_t grid_4_nearest(const uint16_t *list, const float *x, const float *root, float scale, uint16_t nearest,
+                               uint32_t *least) {
+  f32x8 sums;
+  grid_4_errors(list, x, root, scale, &sums);
+  // Errors are not negative, so that their bits are in their order, and those of NaN above all.
+  u32x8 errors = __builtin_elementwise_min((u32x8)sums, (u32x8){} + GRID_4_LARGEST);
+  uint32_t smallest = __builtin_reduce_min(errors);
+  u32x8 is_smallest = (u32x8)(errors == smallest);
+  uint16_t found = list[first_of_8(&is_smallest)];
+  if (smallest >= *least) return nearest;
+  *least = smallest;
+  return found;
 }
 
 // 32 weights a lane, searched for a scale and entries.
@@ -95,22 +89,40 @@ INLINE void grid_4_round(const struct grid_4_batch *s, vf inverse, vi wanted, vu
   }
 }
 
-// Moves the codes that are no entries to the nearest neighbours, each with the scale of its lane.
+// Moves the codes that are no entries to the first of the neighbours of least error, each with the scale of its lane.
+//
+// Most have one chunk of neighbours; those with more come after them, so that it can be foreseen which comes next.
 INLINE void grid_4_move(struct grid_4_batch *s, vf scale, vu *codes) {
   const struct quern_grid_4 *grid = s->grid;
   uint32_t code[8 * LANES];
-  uint16_t off_grid[8 * LANES];
+  uint16_t with_one[8 * LANES + 1], with_more[8 * LANES + 1];
   float scales[LANES];
-  int count = 0;
+  int one = 0, more = 0;
   __builtin_memcpy(code, codes, sizeof code);
   store(scales, scale);
   for (int at = 0; at < 8 * LANES; at++) {
-    off_grid[count] = (uint16_t)at;
-    count += grid->neighbours_of[code[at]] != 0;
+    unsigned neighbours = grid->neighbours_of[code[at]];
+    with_one[one] = with_more[more] = (uint16_t)at;
+    one += neighbours - 1 < QUERN_GRID_4_CHUNK;
+    more += neighbours > QUERN_GRID_4_CHUNK;
   }
-  for (int task = 0; task < count; task++) {
-    int at = off_grid[task], lane = at % LANES, first = 32 * lane + at / LANES * 4;
-    code[at] = grid_4_nearest(grid, code[at], s->x_rows + first, s->root_rows + first, scales[lane], s->lost + lane);
+  for (int task = 0; task < one; task++) {
+    int at = with_one[task], lane = at % LANES, first = 32 * lane + at / LANES * 4;
+    const uint16_t *list = grid->neighbours + QUERN_GRID_4_CHUNK * grid->first_chunk_of[code[at]];
+    uint32_t least = GRID_4_LARGEST;
+    code[at] = grid_4_nearest(list, s->x_rows + first, s->root_rows + first, scales[lane], list[0], &least);
+    s->lost[lane] |= least == GRID_4_LARGEST;
+  }
+  for (int task = 0; task < more; task++) {
+    int at = with_more[task], lane = at % LANES, first = 32 * lane + at / LANES * 4;
+    const uint16_t *list = grid->neighbours + QUERN_GRID_4_CHUNK * grid->first_chunk_of[code[at]];
+    uint32_t least = GRID_4_LARGEST;
+    uint16_t nearest = list[0];
+    for (int left = grid->neighbours_of[code[at]]; left > 0; left -= QUERN_GRID_4_CHUNK, list += QUERN_GRID_4_CHUNK) {
+      nearest = grid_4_nearest(list, s->x_rows + first, s->root_rows + first, scales[lane], nearest, &least);
+    }
+    code[at] = nearest;
+    s->lost[lane] |= least == GRID_4_LARGEST;
   }
   __builtin_memcpy(codes, code, sizeof code);
 }
