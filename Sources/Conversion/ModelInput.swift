@@ -44,9 +44,13 @@ public struct ModelInput: Sendable {
           .missing, "config.json is missing", file: checkpoint.folder.path, remedy: "download the whole model folder")
       }
       model = try ModelSource(config: config, tensors: checkpoint.tensors)
-      tokenizer = try ModelInput.tokenizer(in: checkpoint.folder)
+      var tokenizer = try ModelInput.tokenizer(in: [checkpoint.folder])
+      let dropped = tokenizer.dropAddedTokens(beyond: model.parameters.vocabularySize)
+      self.tokenizer = tokenizer
       metadata = try ModelInput.metadata(of: checkpoint, config: config, model: model, tokenizer: tokenizer)
-      notes = checkpoint.notes
+      notes =
+        checkpoint.notes
+        + (dropped.isEmpty ? [] : ["left out, since the embedding has no row for them: " + ModelInput.list(dropped)])
     }
   }
 
@@ -54,7 +58,7 @@ public struct ModelInput: Sendable {
   public static func tokenizer(of path: String) throws -> Tokenizer {
     if let gguf = try gguf(at: path) { return try Tokenizer(metadata: gguf.metadata) }
     let isFolder = try SystemCalls.status(at: path)?.isDirectory == true
-    return try tokenizer(in: isFolder ? ModelFolder(path) : Checkpoint(opening: path).folder)
+    return try tokenizer(in: [isFolder ? ModelFolder(path) : Checkpoint(opening: path).folder])
   }
 
   /// Bytes of the files that hold the weights.
@@ -75,6 +79,10 @@ public struct ModelInput: Sendable {
     case .checkpoint(let checkpoint): try checkpoint.checkUnchanged()
     case .gguf(let gguf): for file in gguf.files { try file.file.checkUnchanged() }
     }
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.prefix(8).map { printable($0, limit: 40) }.joined(separator: ", ") + (names.count > 8 ? ", …" : "")
   }
 
   /// The model if `path` is a GGUF; `nil` when it is anything else.
