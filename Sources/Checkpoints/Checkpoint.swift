@@ -50,12 +50,9 @@ public struct Checkpoint: Sendable {
   /// Opens a folder, a file of weights or the index of sharded ones; what it is is told by its content.
   /// - Throws: `InputError`; `MISSING` when there are no weights, `UNSUPPORTED` for weights of a kind not read yet.
   public init(opening path: String, layout: Layout = .automatic) throws {
-    guard !path.utf8.contains(0) else { throw InputError(.path, "the name holds a NUL byte", file: path) }
-    let isFolder = try SystemCalls.status(at: path)?.isDirectory == true
-    let file = isFolder ? nil : try RandomAccessFile(path)
-    let given = try ModelFolder(isFolder ? path : Checkpoint.parent(of: path))
+    let (given, file) = try Checkpoint.open(path)
     let weights: Weights
-    if let meta = try Checkpoint.metaFolder(path, in: given, isFolder: isFolder, layout) {
+    if let meta = try Checkpoint.metaFolder(path, in: given, isFolder: file == nil, layout) {
       let shards = try MetaShards(in: meta)
       (folder, parameters, config) = (meta, shards.parameters, nil)
       weights = Weights(shards)
@@ -71,6 +68,20 @@ public struct Checkpoint: Sendable {
     totalBytes = try weights.tensors.reduce(0) { try SizeArithmetic.sum($0, $1.byteCount) }
     generationConfig = try given.json("generation_config.json")
     notes = weights.notes + Checkpoint.notes(on: config)
+  }
+
+  /// The folder in which the weights of `path` would be looked for; nothing in it is opened.
+  public static func weightsFolder(of path: String, layout: Layout = .automatic) throws -> ModelFolder {
+    let (given, file) = try open(path)
+    return try metaFolder(path, in: given, isFolder: file == nil, layout) ?? given
+  }
+
+  /// A folder, or a file and the folder that it lies in.
+  private static func open(_ path: String) throws -> (ModelFolder, RandomAccessFile?) {
+    guard !path.utf8.contains(0) else { throw InputError(.path, "the name holds a NUL byte", file: path) }
+    if try SystemCalls.status(at: path)?.isDirectory == true { return (try ModelFolder(path), nil) }
+    let file = try RandomAccessFile(path)
+    return (try ModelFolder(parent(of: path)), file)
   }
 
   /// The folder with the shards to read, if Meta's form it is.
@@ -99,6 +110,11 @@ public struct Checkpoint: Sendable {
       }
       return meta
     }
+  }
+
+  /// The folder with Meta's own files in a repository of Hugging Face, if there is one.
+  public static func originals(in folder: ModelFolder) throws -> [ModelFolder] {
+    try folder.subfolder(MetaNames.folder).map { [$0] } ?? []
   }
 
   /// - Throws: `CHANGED` when a file of weights was written to since it was opened.

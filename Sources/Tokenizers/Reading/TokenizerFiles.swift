@@ -67,10 +67,7 @@ extension TokenizerSources {
         remedy: try files.names(in: nil).contains("tekken.json")
           ? "tekken.json is not read; add the model's tokenizer.json" : "download the whole model folder")
     }
-    // Meta's files of Llama 3.0 do not know the key; everything that came after has the later names.
-    if let parameters = try files.json("params.json", limit: 1 << 20) {
-      generation = (parameters.optional("model") ?? parameters)["use_scaled_rope"] == nil ? .three : .threeOne
-    }
+    if let params = try files.json("params.json", limit: 1 << 20) { generation = LlamaGeneration(params: params) }
     try readTemplates(files)
   }
 
