@@ -90,6 +90,15 @@ import Testing
     expect(.duplicate, naming: "layers.1.ffn_norm.weight", "consolidated.02.pth", "element 5", in: path)
   }
 
+  @Test func aCopyOfAKeyValueHeadThatDiffersIsRefusedWhenItIsRead() throws {
+    let folder = try TemporaryFolder()
+    var model = model
+    model.keyValueCopies = 2
+    let place = try place("layers.0.attention.wv.weight")
+    let path = try model.write(to: folder, shards: 4) { $0[3][place].bytes[6] ^= 1 }
+    expect(.duplicate, naming: "layers.0.attention.wv.weight", "consolidated.03.pth", "element 3", in: path)
+  }
+
   @Test(arguments: [0, 1, 30, 500, -1, -1000]) func aTruncatedShardIsNamed(_ size: Int) throws {
     let folder = try TemporaryFolder()
     let path = try written(folder, shards: 2)

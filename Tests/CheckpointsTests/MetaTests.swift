@@ -28,6 +28,20 @@ import Testing
     try checkpoint.checkUnchanged()
   }
 
+  /// As Llama 3.1 405B in 16 shards, which has 8 key-value heads.
+  @Test(arguments: [(16, 2), (8, 4), (16, 8), (2, 2)])
+  func shardsMayHaveCopiesOfKeyValueHeads(_ count: Int, _ copies: Int) throws {
+    let folder = try TemporaryFolder()
+    var model = model
+    model.keyValueCopies = copies
+    let checkpoint = try Checkpoint(opening: model.write(to: folder, shards: count))
+    for part in model.parts where part.name.contains(".wk.") || part.name.contains(".wv.") {
+      let tensor = try #require(checkpoint.tensors.first { $0.name == part.name })
+      #expect(tensor.shape.dimensions == part.shape)
+      #expect(try bytes(tensor) == part.bytes)
+    }
+  }
+
   @Test(arguments: [2, 8]) func anyRangeOfRowsIsThatOfTheWhole(_ count: Int) throws {
     let folder = try TemporaryFolder()
     let checkpoint = try Checkpoint(opening: model.write(to: folder, shards: count))

@@ -139,6 +139,33 @@ import Testing
     }
   }
 
+  /// Whatever params.json says, the shards are not trusted to agree with it.
+  @Test(arguments: ["dim", "n_layers", "n_heads", "n_kv_heads", "vocab_size", "multiple_of"])
+  func wrongParametersAreAnErrorAndNeverMore(_ key: String) throws {
+    let folder = try TemporaryFolder()
+    var model = MetaModel.small
+    for json in ["0", "1", "3", "7", "63", "65", "128", "1000", "16777216", "-5", "1e3", "null", "[]", "{}", "\"4\""] {
+      if key == "vocab_size", json == "null" { continue }  // then it is what the embedding has
+      if key == "n_kv_heads", json == "1" { continue }  // the next test
+      model.set(key, json)
+      let path = try model.write(to: folder, "\(key) \(json.utf8.count) \(json.hashValue)", shards: 4)
+      #expect("\(key) \(json)") { try ModelInput(opening: path) } throws: {
+        guard let error = $0 as? InputError else { return false }
+        return error.remedy != nil && error.file?.hasSuffix("params.json") == true
+      }
+    }
+  }
+
+  /// With half as many heads as there are, every second shard would have to be a copy.
+  @Test func tooFewKeyValueHeadsAreToldByTheShardsThatDiffer() throws {
+    let folder = try TemporaryFolder()
+    var model = MetaModel.small
+    model.set("n_kv_heads", "1")
+    let checkpoint = try Checkpoint(opening: model.write(to: folder, shards: 4))
+    let tensor = try #require(checkpoint.tensors.first { $0.name == "layers.0.attention.wk.weight" })
+    #expect { try tensor.read(rows: 0..<tensor.rows) } throws: { ($0 as? InputError)?.code == .duplicate }
+  }
+
   /// Llama 3.2 has the embedding twice in Meta's files and once in Hugging Face's.
   @Test(arguments: [nil, 0, 5000, 8191]) func anOutputThatIsTheEmbeddingIsLeftOut(_ differing: Int?) throws {
     let folder = try TemporaryFolder()

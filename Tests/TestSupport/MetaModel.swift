@@ -35,6 +35,8 @@ package struct MetaModel {
   package var params: [(String, String)]
   /// As in Llama 1 and 2.
   package var cutsEmbeddingByColumns = false
+  /// How many neighbouring shards have the same key-value heads.
+  package var keyValueCopies = 1
 
   package init(parts: [Part], params: [(String, String)]) { (self.parts, self.params) = (parts, params) }
 
@@ -81,7 +83,11 @@ package struct MetaModel {
   /// The tensors of every shard.
   package func shards(_ count: Int) -> [[Part]] {
     (0..<count).map { index in
-      parts.map { part in axis(of: part.name).map { part.cut(index, of: count, axis: $0) } ?? part }
+      parts.map { part in
+        guard let axis = axis(of: part.name) else { return part }
+        let copies = part.name.contains(".wk.") || part.name.contains(".wv.") ? keyValueCopies : 1
+        return part.cut(index / copies, of: count / copies, axis: axis)
+      }
     }
   }
 
