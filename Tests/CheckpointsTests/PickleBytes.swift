@@ -1,3 +1,5 @@
+import TestSupport
+
 /// Pieces of pickles, put together opcode by opcode, well-formed or not.
 enum P {
   static let proto: [UInt8] = [0x80, 2]
