@@ -24,7 +24,7 @@ PLAIN = {"F32", "F16", "BF16", "Q8_0"}  # importance is ignored by these
 parser = argparse.ArgumentParser()
 parser.add_argument("probe")
 parser.add_argument("--weights", type=int, default=10_000_000)
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS")
 parser.add_argument("--path", default="kernel", choices=["kernel", "definition"])
 o = parser.parse_args()
 

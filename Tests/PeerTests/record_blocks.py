@@ -22,7 +22,7 @@ PLAIN = {"F16", "BF16", "Q8_0"}  # importance is ignored by these
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,F8_E4M3,F8_E5M2")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []
 
