@@ -1,8 +1,8 @@
 import Bytes
-import Tensors
+package import Tensors
 
 /// The experts chosen for the tokens of one chunk, with the weights of what they say.
-struct ExpertRoutes: Sendable {
+package struct ExpertRoutes: Sendable {
   /// Of each token, `used` of them, the likeliest first.
   private let choices: [(expert: Int, weight: Float)]
   private let used: Int
@@ -10,7 +10,7 @@ struct ExpertRoutes: Sendable {
   /// Of each token the softmax over all experts is taken, the `used` largest are kept (the lower number where two are
   /// equal) and divided by their sum, as transformers and llama.cpp do.
   /// - Parameter logits: (tokens, experts); overwritten.
-  init(logits: MatrixView, used: Int) {
+  package init(logits: MatrixView, used: Int) {
     var choices: [(expert: Int, weight: Float)] = []
     choices.reserveCapacity(logits.rows * used)
     for row in 0..<logits.rows {
@@ -32,7 +32,7 @@ struct ExpertRoutes: Sendable {
   }
 
   /// The tokens that `expert` computes, in order.
-  func tokens(of expert: Int) -> [(token: Int, weight: Float)] {
+  package func tokens(of expert: Int) -> [(token: Int, weight: Float)] {
     choices.enumerated().compactMap { $0.element.expert == expert ? ($0.offset / used, $0.element.weight) : nil }
   }
 }
@@ -90,7 +90,9 @@ final class ExpertLayer {
         let (gated, upped) = (scratch.gate[part], scratch.up[part])
         gated.assign(input, timesTransposed: gate)
         upped.assign(input, timesTransposed: up)
-        for row in part { unsafe RowMath.swiGLU(gated.pointer(row: row), upped.pointer(row: row), count: gated.columns) }
+        for row in part {
+          unsafe RowMath.swiGLU(gated.pointer(row: row), upped.pointer(row: row), count: gated.columns)
+        }
         output.assign(gated, timesTransposed: down)
         let hidden = states.matrix[rows]
         for (row, (token, weight)) in tokens.enumerated() {

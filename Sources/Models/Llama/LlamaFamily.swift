@@ -58,7 +58,8 @@ enum LlamaFamily: String, CaseIterable {
 /// Refusals of families that are not read, by name and with what to do instead.
 public enum ForeignFamily {
   /// What every refusal lists.
-  static let supported = "supported: Llama 1 to 3.3 and what is built alike (llama), Mistral (mistral), Mixtral (mixtral)"
+  static let supported =
+    "supported: Llama 1 to 3.3 and what is built alike (llama), Mistral (mistral), Mixtral (mixtral)"
 
   private enum Kind {
     case llama4, vision, text, headless
@@ -70,7 +71,9 @@ public enum ForeignFamily {
         self = .llama4
       } else if hasImages || Kind.images.contains(where: name.hasPrefix) {
         self = .vision
-      } else if LlamaFamily.allCases.contains(where: { name.hasPrefix($0.rawValue + "for") || name == $0.rawValue + "model" }) {
+      } else if LlamaFamily.allCases.contains(where: {
+        name.hasPrefix($0.rawValue + "for") || name == $0.rawValue + "model"
+      }) {
         self = .headless
       } else {
         self = .text
@@ -117,7 +120,8 @@ public enum ForeignFamily {
         )
       case .headless:
         (
-          "\"\(name)\" has no output for text", "use the checkpoint of the language model, whose class ends in ForCausalLM"
+          "\"\(name)\" has no output for text",
+          "use the checkpoint of the language model, whose class ends in ForCausalLM"
         )
       case .text: ("the family \"\(name)\" is not read", supported + "; for others use \(tool)")
       }

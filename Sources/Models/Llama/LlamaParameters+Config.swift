@@ -140,7 +140,8 @@ extension RopeScaling {
       let attention = rope.optional("attention_factor") == nil ? "attn_factor" : "attention_factor"
       self = .yarn(
         YaRN(
-          factor: try number("factor"), originalContext: try originalContext(), attentionFactor: try optional(attention),
+          factor: try number("factor"), originalContext: try originalContext(),
+          attentionFactor: try optional(attention),
           fastRotations: try optional("beta_fast"), slowRotations: try optional("beta_slow")))
     case let other:
       throw InputError(

@@ -78,6 +78,14 @@ public struct YaRN: Hashable, Sendable {
   /// Pairs that turn less often are interpolated; 1 where `nil`.
   public var slowRotations: Double?
 
+  public init(
+    factor: Double, originalContext: Int, attentionFactor: Double? = nil, fastRotations: Double? = nil,
+    slowRotations: Double? = nil
+  ) {
+    (self.factor, self.originalContext, self.attentionFactor) = (factor, originalContext, attentionFactor)
+    (self.fastRotations, self.slowRotations) = (fastRotations, slowRotations)
+  }
+
   /// Of a pair's frequency, the share that is interpolated: 0 for the fastest pairs, 1 for the slowest, between them a
   /// straight line over whole pairs.
   func interpolation(theta: Double, headSize: Int) -> (Int) -> Double {
