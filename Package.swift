@@ -51,7 +51,7 @@ let package = Package(
     tests("Tokenizers"),
     tests("Models", ["Checkpoints"]),
     tests("Quantization"),
-    tests("Conversion"),
+    tests("Conversion", [crypto]),
     .testTarget(
       name: "PeerTests", dependencies: ["quern", "TestSupport"], path: "Tests/PeerTests/Suite", swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),
