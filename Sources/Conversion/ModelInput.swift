@@ -37,6 +37,7 @@ public struct ModelInput: Sendable {
       metadata = gguf.metadata
       notes = []
     } else {
+      try ModelInput.refuseForeignFamily(at: path)
       let checkpoint = try Checkpoint(opening: path)
       origin = .checkpoint(checkpoint)
       guard let config = checkpoint.config?.root else {
@@ -48,6 +49,14 @@ public struct ModelInput: Sendable {
       metadata = try ModelInput.metadata(of: checkpoint, config: config, model: model, tokenizer: tokenizer)
       notes = checkpoint.notes
     }
+  }
+
+  /// Asks the configuration alone, so that a family that is not read is refused before any weight is opened.
+  private static func refuseForeignFamily(at path: String) throws {
+    guard try SystemCalls.status(at: path)?.isDirectory == true,
+      let config = try ModelFolder(path).json("config.json")
+    else { return }
+    try ForeignFamily.refuse(config.root)
   }
 
   /// The tokenizer alone; the weights need not be there.
