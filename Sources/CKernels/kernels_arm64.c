@@ -1,6 +1,8 @@
 #include "table.h"
 
 #if defined(__aarch64__)
+#include <arm_neon.h>
+
 #define CLONE arm64
 #define LANES 4
 #define GROUPS 4

@@ -53,6 +53,7 @@ public struct ModelInput: Sendable {
       notes = []
       return
     }
+    try ModelInput.refuseForeignFamily(at: path)
     let checkpoint = try Checkpoint(opening: path, layout: options.layout)
     origin = .checkpoint(checkpoint)
     let (model, notes) = try ModelInput.model(of: checkpoint, options)
@@ -63,6 +64,14 @@ public struct ModelInput: Sendable {
     self.notes =
       checkpoint.notes + notes
       + (dropped.isEmpty ? [] : ["left out, since the embedding has no row for them: " + ModelInput.list(dropped)])
+  }
+
+  /// Asks the configuration alone, so that a family that is not read is refused before any weight is opened.
+  private static func refuseForeignFamily(at path: String) throws {
+    guard try SystemCalls.status(at: path)?.isDirectory == true,
+      let config = try ModelFolder(path).json("config.json")
+    else { return }
+    try ForeignFamily.refuse(config.root)
   }
 
   /// The tokenizer alone; the weights need not be there.

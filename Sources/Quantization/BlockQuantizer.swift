@@ -46,6 +46,14 @@ public enum BlockQuantizer {
       case .q4_K: BlockQ45_K.quantize(values, bits: 4, importance: importance, &writer, &out)
       case .q5_K: BlockQ45_K.quantize(values, bits: 5, importance: importance, &writer, &out)
       case .q6_K: BlockQ6_K.quantize(values, importance: importance, &writer, &out)
+      case .iq4_NL: BlockIQ4.quantizeNL(values, importance: importance, &writer, &out)
+      case .iq4_XS: BlockIQ4.quantizeXS(values, importance: importance, &writer, &out)
+      case .tq1_0: BlockTernary.quantizeTQ1(values, &writer, &out)
+      case .tq2_0: BlockTernary.quantizeTQ2(values, &writer, &out)
+      case .q2_0: BlockTernary.quantizeQ2(values, &writer, &out)
+      case .q1_0: BlockTernary.quantizeQ1(values, &writer, &out)
+      case .mxfp4: BlockFloat4.quantizeMX(values, &writer, &out)
+      case .nvfp4: BlockFloat4.quantizeNV(values, &writer, &out)
       default: preconditionFailure("\(type) has no quantizer; ask `supports` first")
       }
     }
@@ -55,6 +63,7 @@ public enum BlockQuantizer {
   public static func supports(_ type: DType) -> Bool {
     switch type {
     case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
+    case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }
   }

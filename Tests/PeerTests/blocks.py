@@ -1,4 +1,4 @@
-"""Block quantizers beside ggml's own, through libgguf: every byte, with and without importance weights.
+"""Block quantizers beside ggml's own, through libgguf (ggml.py): every byte, with and without importance weights.
 
     blocks.py PROBE [--weights 10000000] [--types Q4_K,...] [--path kernel|definition]
 
@@ -11,32 +11,33 @@ import subprocess
 import sys
 import tempfile
 
-import libgguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml
 from block_data import IMPORTANCE, WEIGHTS, importance, weights
 
 COLUMNS = 2048
-PLAIN = {"F32", "F16", "BF16", "Q8_0"}  # importance is ignored by these
+DEFAULT = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
+           "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"]
+PLAIN = {"F32", "F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("probe")
 parser.add_argument("--weights", type=int, default=10_000_000)
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K")
+parser.add_argument("--types", default=",".join(DEFAULT))
 parser.add_argument("--path", default="kernel", choices=["kernel", "definition"])
 o = parser.parse_args()
 
 
-def dequantized(qtype, blocks, rows):
+def dequantized(name, blocks, rows):
     """By libgguf, or by numpy where that has no such type."""
-    match qtype.name:
+    match name:
         case "F16":
             return blocks.view(np.float16).astype(np.float32)
         case "BF16":
             return (blocks.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return np.frombuffer(libgguf.dequantize_rows_raw(qtype, blocks, rows, COLUMNS), np.float32)
+    return ggml.dequantize(name, blocks, rows, COLUMNS)
 
 
 def differing_floats(a, b):
@@ -62,7 +63,6 @@ def main(work):
 
     failed = False
     for name in o.types.split(","):
-        qtype = GGMLQuantizationType[name]
         for weighted in [False] if name in PLAIN else [False, True]:
             total = wrong = 0
             differing = []
@@ -74,7 +74,7 @@ def main(work):
                     x = weights(kind, (rows, COLUMNS), random)
                     w = importance(w_kind, COLUMNS, random) if weighted else None
                     ours = quantize(name, x, w)
-                    theirs = np.frombuffer(libgguf.quantize_rows_raw(qtype, x, rows, COLUMNS, w), np.uint8)
+                    theirs = ggml.quantize(name, x, rows, COLUMNS, w)
                     total += x.size
                     if len(ours) != len(theirs) or not np.array_equal(ours, theirs):
                         bad = int(np.count_nonzero(ours != theirs)) if len(ours) == len(theirs) else max(len(ours), len(theirs))
@@ -84,11 +84,11 @@ def main(work):
             note = f" ({', '.join(differing)})" if differing else ""
             print(f"{name}{' with importance' if weighted else ''}: {total} weights, {wrong} differing bytes{note}", flush=True)
 
-        elements, size = GGML_QUANT_SIZES[qtype]
+        elements, size = ggml.block(name)
         rows = max(1, min(o.weights, 2_000_000) // COLUMNS)
         blocks = np.random.default_rng(1).integers(0, 256, rows * COLUMNS // elements * size, np.uint8)
         ours = dequantize(name, blocks, rows * COLUMNS)
-        theirs = dequantized(qtype, blocks, rows)
+        theirs = dequantized(name, blocks, rows)
         wrong = differing_floats(ours, theirs)
         failed = failed or wrong > 0
         print(f"{name} dequantized: {len(ours)} weights of random blocks, {wrong} differing floats", flush=True)

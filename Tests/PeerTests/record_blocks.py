@@ -8,21 +8,21 @@ import argparse
 import sys
 from pathlib import Path
 
-import libgguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml
 from block_data import importance, weights
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures/blocks"
 COLUMNS = 512
 ROWS = ["normal", "uniform", "heavy-tailed", "mixed", "sparse", "offset", "constant", "levels", "denormal squares",
         "huge squares", "all bits", "zero"]
-PLAIN = {"F16", "BF16", "Q8_0"}  # importance is ignored by these
+PLAIN = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,F8_E4M3,F8_E5M2")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,"
+                    "TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []
 
@@ -48,9 +48,9 @@ def decoded(name, blocks):
 
             kind = torch.float8_e4m3fn if name == "F8_E4M3" else torch.float8_e5m2
             return torch.from_numpy(blocks[:COLUMNS].copy()).view(kind).float().numpy()
-    elements, size = GGML_QUANT_SIZES[GGMLQuantizationType[name]]
+    elements, size = ggml.block(name)
     blocks = blocks[: COLUMNS // elements * size]
-    return np.frombuffer(libgguf.dequantize_rows_raw(GGMLQuantizationType[name], blocks, 1, COLUMNS), np.float32)
+    return ggml.dequantize(name, blocks, 1, COLUMNS)
 
 
 FOLDER.mkdir(exist_ok=True)
@@ -65,9 +65,8 @@ for name in o.types.split(","):
     record(f"{name}.values.bin", decoded(name, bits))
     if name.startswith("F8"):
         continue
-    qtype = GGMLQuantizationType[name]
-    record(f"{name}.bin", np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(ROWS), COLUMNS), np.uint8))
+    record(f"{name}.bin", ggml.quantize(name, x, len(ROWS), COLUMNS))
     if name not in PLAIN:
-        record(f"{name}.importance.bin", np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(ROWS), COLUMNS, w), np.uint8))
+        record(f"{name}.importance.bin", ggml.quantize(name, x, len(ROWS), COLUMNS, w))
 print(f"{len(changed)} files {'would change' if o.check else 'changed'} {' '.join(changed)}")
 sys.exit(1 if changed else 0)

@@ -36,8 +36,10 @@ enum BlockPath: CaseIterable {
 @Suite struct BlockQuantizerTests {
   static let types = DType.allCases.filter(BlockQuantizer.supports)
   static let blockTypes = types.filter(\.isBlock)
-  /// These have no weighted search.
-  static let weightedTypes = blockTypes.filter { $0 != .q8_0 }
+  /// The others have no weighted search.
+  static let weightedTypes = blockTypes.filter {
+    ![.q8_0, .tq1_0, .tq2_0, .q1_0, .q2_0, .mxfp4, .nvfp4].contains($0)
+  }
 
   static func normal(_ count: Int, seed: UInt64) -> [Float] {
     var generator = SeededGenerator(seed: seed)
@@ -104,6 +106,7 @@ enum BlockPath: CaseIterable {
     arguments: [
       (DType.f32, 0), (.f16, 0.00025), (.bf16, 0.002), (.q8_0, 0.0065), (.q6_K, 0.024), (.q5_K, 0.046), (.q5_1, 0.05),
       (.q5_0, 0.055), (.q4_K, 0.092), (.q4_1, 0.102), (.q4_0, 0.115), (.q3_K, 0.20), (.q2_K, 0.38),
+      (.iq4_NL, 0.095), (.iq4_XS, 0.097), (.mxfp4, 0.14), (.nvfp4, 0.12),
     ] as [(DType, Float)])
   func losesNoMoreThanTheFormatMust(type: DType, bound: Float) throws {
     let x = Self.normal(64 * 512, seed: 11)
@@ -147,7 +150,8 @@ enum BlockPath: CaseIterable {
     #expect(try weighted == BlockPath.kernel.quantize(x, columns: 512, as: type))
   }
 
-  @Test(arguments: types.filter { $0 != .f32 && $0 != .bf16 })
+  /// Others have scales of a float's range, or, in NVFP4, cut off what is above theirs.
+  @Test(arguments: types.filter { ![.f32, .bf16, .mxfp4, .nvfp4].contains($0) })
   func aScaleThatOverflowsIsSeen(type: DType) throws {
     var x = Self.normal(1024, seed: 19)
     for i in 512..<1024 { x[i] *= 1e12 }

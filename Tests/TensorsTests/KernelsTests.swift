@@ -94,6 +94,36 @@ import Testing
     }
   }
 
+  /// Large outputs are written around the caches; they hold the same numbers as small ones, wherever they begin.
+  @Test(arguments: [DType.f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K])
+  func largeOutputsHoldTheSameNumbers(type: DType) {
+    let count = (1 << 23) + 3 * 256 + (type.isBlock ? 0 : 5)
+    var generator = SeededGenerator(seed: 23)
+    // Scales and plain numbers of moderate size: no byte has its upper bits.
+    let piece = (0..<997 * type.blockBytes).map { _ in UInt8.random(in: 0...255, using: &generator) & 0x3F }
+    let size = count / type.blockElements * type.blockBytes
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(size + piece.count)
+    while bytes.count < size { bytes += piece }
+    let expected = Self.definition(piece, as: type, count: 997 * type.blockElements)
+    Self.onEveryInstructionSet { name in
+      for offset in [0, 1, 4] {
+        var x = [Float](repeating: -1, count: count + 8)
+        let done = unsafe x.withUnsafeMutableBufferPointer { all in
+          var part = unsafe UnsafeMutableBufferPointer(rebasing: all[offset..<offset + count]).mutableSpan
+          return unsafe Kernels.decode(bytes.span.bytes, as: type, into: &part)
+        }
+        #expect(done)
+        var differences = 0
+        for i in 0..<count where x[offset + i].bitPattern != expected[i % expected.count].bitPattern {
+          differences += 1
+        }
+        #expect(differences == 0, "\(type) at \(offset) on \(name)")
+        #expect(x[..<offset].allSatisfy { $0 == -1 } && x[(offset + count)...].allSatisfy { $0 == -1 })
+      }
+    }
+  }
+
   static func areFinite(_ x: [Float]) -> Bool { Kernels.areFinite(x.span) }
 
   @Test(arguments: [Float.nan, .infinity, -.infinity, -.nan, Float(bitPattern: 0x7F80_0001)])

@@ -8,12 +8,13 @@ import Bytes
   import Darwin
 #endif
 
-/// A folder for one test, removed with all that is in it when the last reference goes.
+/// A folder for one test, removed with all that is in it when the last reference goes. With `QUERN_KEEP` naming a folder, it
+/// is made there and stays: `Tests/PeerTests/hostile.py` measures on what the tests wrote.
 package final class TemporaryFolder: Sendable {
   package let path: String
 
   package init() throws {
-    let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let base = TemporaryFolder.kept ?? TemporaryFolder.variable("TMPDIR") ?? "/tmp"
     var template = Array("\(base)/quern-test-\(String(repeating: "X", count: 6))".utf8CString)
     guard let made = unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) else {
       throw SystemError("make a temporary folder", path: base, errno: errno)
@@ -21,7 +22,13 @@ package final class TemporaryFolder: Sendable {
     path = unsafe String(cString: made)
   }
 
-  deinit { TemporaryFolder.removeAll(path) }
+  deinit {
+    if TemporaryFolder.kept == nil { TemporaryFolder.removeAll(path) }
+  }
+
+  private static let kept = variable("QUERN_KEEP")
+
+  private static func variable(_ name: String) -> String? { unsafe getenv(name).map { unsafe String(cString: $0) } }
 
   /// The path of `name` in the folder.
   package func path(_ name: String) -> String { path + "/" + name }

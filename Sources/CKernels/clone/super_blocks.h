@@ -53,8 +53,8 @@ INLINE void by_super_block(int n, const float *values, vf *out) {
   }
 }
 
-// Mean of the squares of LANES super-blocks, times `factor`, each summed in order.
-INLINE vf mean_squares(const float *x, float factor) {
+// Squares of LANES super-blocks, each summed in order.
+INLINE vf sum_squares(const float *x) {
   vf sum = {};
   for (int c = 0; c < 256; c += LANES) {
     vf r[LANES];
@@ -62,8 +62,11 @@ INLINE vf mean_squares(const float *x, float factor) {
     transpose(r);
     UNROLLED for (int k = 0; k < LANES; k++) sum += r[k] * r[k];
   }
-  return factor * sum / 256.0f;
+  return sum;
 }
+
+// Their mean, times `factor`.
+INLINE vf mean_squares(const float *x, float factor) { return factor * sum_squares(x) / 256.0f; }
 
 // weights = importance * sqrt(variance + x^2), of one super-block.
 INLINE void importance_weights(const float *x, const float *importance, float variance, float *weights) {

@@ -34,6 +34,14 @@ public enum BlockDecoder {
     case .q4_K: for i in 0..<blocks { KBlocks.q4_K(bytes, 144 * i, &x, 256 * i) }
     case .q5_K: for i in 0..<blocks { KBlocks.q5_K(bytes, 176 * i, &x, 256 * i) }
     case .q6_K: for i in 0..<blocks { KBlocks.q6_K(bytes, 210 * i, &x, 256 * i) }
+    case .iq4_NL: for i in 0..<blocks { NonlinearBlocks.iq4_NL(bytes, 18 * i, &x, 32 * i) }
+    case .iq4_XS: for i in 0..<blocks { NonlinearBlocks.iq4_XS(bytes, 136 * i, &x, 256 * i) }
+    case .tq1_0: for i in 0..<blocks { TernaryBlocks.tq1_0(bytes, 54 * i, &x, 256 * i) }
+    case .tq2_0: for i in 0..<blocks { TernaryBlocks.tq2_0(bytes, 66 * i, &x, 256 * i) }
+    case .q2_0: for i in 0..<blocks { TernaryBlocks.q2_0(bytes, 18 * i, &x, 64 * i) }
+    case .q1_0: for i in 0..<blocks { TernaryBlocks.q1_0(bytes, 18 * i, &x, 128 * i) }
+    case .mxfp4: for i in 0..<blocks { Float4Blocks.mxfp4(bytes, 17 * i, &x, 32 * i) }
+    case .nvfp4: for i in 0..<blocks { Float4Blocks.nvfp4(bytes, 36 * i, &x, 64 * i) }
     default: preconditionFailure("\(type) has no decoder; ask `supports` first")
     }
   }
@@ -44,6 +52,7 @@ public enum BlockDecoder {
     case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K,
       .q6_K:
       true
+    case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }
   }
