@@ -19,14 +19,7 @@ public enum LlamaMap {
   ) throws(InputError) -> [Tensor] {
     var expected: [ExactString: ExpectedTensor] = [:]
     for tensor in parameters.expectedTensors { expected[ExactString(tensor.name)] = tensor }
-    var mapped: [Tensor] = []
-    if let divisors = parameters.ropeScaling.frequencyDivisors(
-      theta: parameters.ropeTheta, headSize: parameters.headSize)
-    {
-      mapped.append(
-        try Tensor(
-          name: "rope_freqs.weight", dtype: .f32, shape: Shape([divisors.count]), source: MemoryRows(divisors)))
-    }
+    var mapped = try ropeDivisors(parameters)
     var seen: Set<ExactString> = []
     var stacks = ExpertStacks(count: parameters.expertCount)
     for tensor in tensors where !isNoWeight(tensor.name) {
@@ -73,6 +66,17 @@ public enum LlamaMap {
         remedy: "download the missing shard, or correct config.json")
     }
     return mapped
+  }
+
+  /// `rope_freqs.weight`, when the model scales its frequencies.
+  static func ropeDivisors(_ parameters: LlamaParameters) throws(InputError) -> [Tensor] {
+    guard
+      let divisors = parameters.ropeScaling.frequencyDivisors(
+        theta: parameters.ropeTheta, headSize: parameters.headSize)
+    else { return [] }
+    return [
+      try Tensor(name: "rope_freqs.weight", dtype: .f32, shape: Shape([divisors.count]), source: MemoryRows(divisors))
+    ]
   }
 
   /// Stored by some checkpoints, but computed and no weight.

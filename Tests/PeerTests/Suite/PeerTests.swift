@@ -84,6 +84,14 @@ struct PeerTests {
         + ["--llama-cpp", venv + "/llama.cpp"])
   }
 
+  /// Folders with every set of tokenizer files that models are published with, beside convert_hf_to_gguf.py's metadata.
+  @Test func convertsEveryFormOfTokenizer() throws {
+    try Peers.run(
+      "tokenizer_forms.py",
+      [venv, CommandRun.quern, "--sentencepiece", venv + "/tokenizers/tokenizer.model.v1", "--folder", tiny]
+        + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
+  }
+
   @Test func computesTheLogitsOfTransformers() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("logits.py", [probe, tiny, text])
