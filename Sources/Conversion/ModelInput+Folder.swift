@@ -40,7 +40,7 @@ extension ModelInput {
   }
 
   /// Without `output.weight` when it is the token embedding, byte for byte, as in Meta's files of Llama 3.2.
-  private static func untied(_ tensors: [Tensor]) throws -> ([Tensor], Bool) {
+  package static func untied(_ tensors: [Tensor]) throws -> ([Tensor], Bool) {
     guard let output = tensors.first(where: { $0.name == "output.weight" }),
       let embedding = tensors.first(where: { $0.name == "tok_embeddings.weight" }),
       output.shape == embedding.shape, output.dtype == embedding.dtype

@@ -15,7 +15,7 @@ struct Convert: ParsableCommand {
       EXAMPLES
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --verify wiki.txt
-        quern convert ./Meta-Llama-3-8B --verify-input --type Q4_K_M -o llama3-q4km.gguf
+        quern convert ./Meta-Llama-3-8B --verify-input -t Q4_K_M -o llama3.gguf
         quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
 

@@ -23,7 +23,7 @@ package final class TemporaryFolder: Sendable {
   }
 
   deinit {
-    if TemporaryFolder.kept == nil { TemporaryFolder.remove(path) }
+    if TemporaryFolder.kept == nil { TemporaryFolder.removeAll(path) }
   }
 
   private static let kept = variable("QUERN_KEEP")
@@ -91,13 +91,15 @@ package final class TemporaryFolder: Sendable {
     return path(name)
   }
 
+  package func remove(_ name: String) throws { try SystemCalls.unlink(path(name)) }
+
   package func names() throws -> [String] { try SystemCalls.entries(of: path) }
 
-  private static func remove(_ path: String) {
+  private static func removeAll(_ path: String) {
     var info = stat()
     guard unsafe lstat(path, &info) == 0 else { return }
     if info.st_mode & S_IFMT == S_IFDIR {
-      for name in (try? SystemCalls.entries(of: path)) ?? [] { remove(path + "/" + name) }
+      for name in (try? SystemCalls.entries(of: path)) ?? [] { removeAll(path + "/" + name) }
       unsafe rmdir(path)
     } else {
       unsafe unlink(path)

@@ -82,13 +82,14 @@ package struct ZipBytes {
     [1] + le(UInt16(bytes.count)) + le(~UInt16(bytes.count)) + bytes
   }
 
-  /// Bit by bit, from the definition.
+  /// What eight steps of the definition make of each byte.
+  private static let remainders: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+  }
+
   package static func crc(_ bytes: [UInt8]) -> UInt32 {
     var crc = ~(0 as UInt32)
-    for byte in bytes {
-      crc ^= UInt32(byte)
-      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
-    }
+    for byte in bytes { crc = crc >> 8 ^ remainders[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] }
     return ~crc
   }
 }

@@ -45,6 +45,9 @@ enum MetaNames {
 enum MetaJoin {
   /// One below the other.
   case rows
+  /// The same, except that processes beyond the number of key-value heads have copies: Llama 3.1 405B in 16 shards has
+  /// every head twice.
+  case keyValueRows
   /// Side by side.
   case columns
   /// Rows since Llama 3, columns before; which of them, the shapes tell.
@@ -59,9 +62,8 @@ enum MetaJoin {
     var parts = name.split(separator: ".", omittingEmptySubsequences: false)[...]
     if parts.count > 2, parts.first == "layers" { parts = parts.dropFirst(2) }
     switch parts.joined(separator: ".") {
-    case "attention.wq.weight", "attention.wk.weight", "attention.wv.weight", "feed_forward.w1.weight",
-      "feed_forward.w3.weight", "output.weight":
-      self = .rows
+    case "attention.wq.weight", "feed_forward.w1.weight", "feed_forward.w3.weight", "output.weight": self = .rows
+    case "attention.wk.weight", "attention.wv.weight": self = .keyValueRows
     case "attention.wo.weight", "feed_forward.w2.weight": self = .columns
     case "tok_embeddings.weight": self = .rowsOrColumns
     case "norm.weight", "attention_norm.weight", "ffn_norm.weight": self = .replicated

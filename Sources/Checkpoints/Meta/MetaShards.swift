@@ -61,10 +61,19 @@ struct MetaShards {
           remedy: "use the shards of one model")
       }
     }
-    tensors = try order.compactMap { try MetaShards.whole($0, shards) }
+    let keyValueRows = MetaShards.keyValueRows(parameters.root)
+    tensors = try order.compactMap { try MetaShards.whole($0, shards, keyValueRows) }
     files = shards.map(\.file)
     self.parameters = parameters
     self.notes = notes
+  }
+
+  /// Rows of K and V that `params.json` speaks of; `nil` where it says nothing usable, which is for others to complain of.
+  private static func keyValueRows(_ root: JSONValue) -> Int? {
+    let params = root.optional("model") ?? root
+    func size(_ key: String) -> Int? { try? params.optional(key)?.int(in: 1...1 << 24) }
+    guard let width = size("dim"), let heads = size("n_heads"), heads <= width else { return nil }
+    return (size("n_kv_heads") ?? heads) * (width / heads)
   }
 
   /// Tells a missing last shard by the shapes: all query rows together are as many as a norm is long.
@@ -84,7 +93,9 @@ struct MetaShards {
   }
 
   /// The tensor that the parts make; `nil` for what is no weight.
-  private static func whole(_ tensor: Tensor, _ shards: [Shard]) throws(InputError) -> Tensor? {
+  private static func whole(
+    _ tensor: Tensor, _ shards: [Shard], _ keyValueRows: Int?
+  ) throws(InputError) -> Tensor? {
     let name = tensor.name
     let join: MetaJoin
     do { join = try MetaJoin(of: name) } catch { throw error.adding(file: shards[0].file.path) }
@@ -115,23 +126,39 @@ struct MetaShards {
         subject: name, remedy: "download the shard again")
     }
     do {
-      return parts.count == 1 ? tensor : try joined(parts, by: join, shards)
+      return parts.count == 1 ? tensor : try joined(parts, by: join, shards, keyValueRows)
     } catch { throw error.adding(file: shards[0].file.path, subject: name) }
   }
 
-  private static func joined(_ parts: [Tensor], by join: MetaJoin, _ shards: [Shard]) throws(InputError) -> Tensor {
+  private static func joined(
+    _ parts: [Tensor], by join: MetaJoin, _ shards: [Shard], _ keyValueRows: Int?
+  ) throws(InputError) -> Tensor {
     let part = parts[0]
+    let files = shards.map(\.file.path)
     switch join {
     case .rows: return try stacked(parts)
+    case .keyValueRows:
+      guard let keyValueRows, try SizeArithmetic.product(part.rows, parts.count) > keyValueRows,
+        part.rows <= keyValueRows, keyValueRows % part.rows == 0, parts.count % (keyValueRows / part.rows) == 0
+      else { return try stacked(parts) }
+      // Neighbours have the same head, since they have the query heads that belong to it.
+      let copies = parts.count / (keyValueRows / part.rows)
+      return try stacked(
+        stride(from: 0, to: parts.count, by: copies).map { (first) throws(InputError) in
+          try replicated(Array(parts[first..<first + copies]), Array(files[first..<first + copies]))
+        })
     case .columns: return try sideBySide(parts)
     case .rowsOrColumns:
       // The whole is as wide as the model, and a norm is too.
       let width = shards[0].tensors[ExactString("norm.weight")]?.shape.elementCount ?? part.columns
       return part.columns == width ? try stacked(parts) : try sideBySide(parts)
-    case .replicated, .computed:
-      let source = ReplicatedRows(name: part.name, parts: parts, files: shards.map(\.file.path))
-      return try Tensor(name: part.name, dtype: part.dtype, shape: part.shape, source: source)
+    case .replicated, .computed: return try replicated(parts, files)
     }
+  }
+
+  private static func replicated(_ parts: [Tensor], _ files: [String]) throws(InputError) -> Tensor {
+    let source = ReplicatedRows(name: parts[0].name, parts: parts, files: files)
+    return try Tensor(name: parts[0].name, dtype: parts[0].dtype, shape: parts[0].shape, source: source)
   }
 
   private static func stacked(_ parts: [Tensor]) throws(InputError) -> Tensor {

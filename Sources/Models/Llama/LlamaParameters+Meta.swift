@@ -18,7 +18,13 @@ public struct MetaParameters: Sendable {
   /// - Throws: `UNSUPPORTED` for quantized, vision and mixture models and those of other makers; `MISSING`, `TYPE`,
   ///   `LIMIT` and `SHAPE` naming the key, the last also when the feed-forward width that follows from `multiple_of` and
   ///   `ffn_dim_multiplier` is not that of the tensors.
-  public init(params root: JSONValue, tensors: [Tensor], ropeFactor: Double? = nil) throws(InputError) {
+  public init(params: JSONValue, tensors: [Tensor], ropeFactor: Double? = nil) throws(InputError) {
+    do {
+      try self.init(reading: params, tensors, ropeFactor)
+    } catch { throw error.adding(remedy: "use the params.json that was published with these shards") }
+  }
+
+  private init(reading root: JSONValue, _ tensors: [Tensor], _ ropeFactor: Double?) throws(InputError) {
     guard root.kind == .object else { throw root.mismatch("an object", nil) }
     let params = root.optional("model") ?? root
     guard params.kind == .object else { throw params.mismatch("an object", "model") }

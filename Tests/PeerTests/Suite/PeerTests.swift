@@ -98,6 +98,11 @@ struct PeerTests {
     if PeerTests.hasSmolLM2 { try Peers.run("logits.py", [probe, venv + "/smollm2", text]) }
   }
 
+  /// Logits and files from shards that Meta's own code wrote.
+  @Test func readsMetasFormAsMetaDoes() throws {
+    try Peers.run("meta.py", [venv, probe, CommandRun.quern, tiny])
+  }
+
   @Test(.enabled(if: hasSmolLM2, needsSmolLM2)) func generatesTheTextOfLlamaCppsOwnFile() throws {
     try Peers.run("greedy.py", [venv, CommandRun.quern, venv + "/smollm2"])
   }
