@@ -58,7 +58,7 @@ let package = Package(
     tests("Tokenizers"),
     tests("Models", ["Checkpoints"]),
     tests("Quantization"),
-    tests("Conversion", ["Checkpoints", "GGUF", "Tokenizers", crypto]),
+    tests("Conversion", [crypto, "Checkpoints", "GGUF", "Tokenizers"]),
     .testTarget(
       name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzzing/Suite", swiftSettings: strict),
     .testTarget(

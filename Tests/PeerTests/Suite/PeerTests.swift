@@ -57,6 +57,17 @@ struct PeerTests {
     try Peers.run("conversions.py", [venv, CommandRun.quern, tiny])
   }
 
+  /// Conversion, quantizing, logits and perplexity of small random Llamas, Mistrals and Mixtrals.
+  @Test func treatsEveryFamilyAsItsPeersDo() throws {
+    try Peers.run(
+      "families.py", [venv, CommandRun.quern, probe, tiny, Fixtures.path("text/python-docs-evaluate.txt")])
+  }
+
+  @Test func theRecordedFamiliesAndPassesAreThoseOfThePeers() throws {
+    try Peers.run("record_families.py", [venv, "--check"])
+    try Peers.run("record_forward.py", ["--check"])
+  }
+
   @Test func tokenizesAsHuggingFace() throws {
     try Peers.run("tokens.py", [probe, tiny] + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
   }
