@@ -8,7 +8,6 @@ Prints what differs; exit 1 when a tensor's type, shape or any byte differs, whe
 """
 import argparse
 import sys
-
 from pathlib import Path
 
 import numpy as np
