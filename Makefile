@@ -6,14 +6,16 @@ SWIFT ?= swift
 BUILD := $(SWIFT) build -c release
 BIN := .build/release/quern
 VENV := .venv-peers
+SECONDS := 60
 
-.PHONY: help build demo test test-peers test-arm64 bench format lint install clean deps peers
+.PHONY: help build demo test test-peers test-arm64 fuzz bench format lint install clean deps peers
 
 help:
 	@echo "make demo         build, convert the bundled model to Q4_K_M and print its drift report"
 	@echo "make test         build and run every test that needs no peer"
 	@echo "make test-peers   the same against llama.cpp, libgguf, transformers and tokenizers from PyPI"
 	@echo "make test-arm64   the kernels for Arm under an emulator, against libgguf"
+	@echo "make fuzz         every reader of outside bytes under libFuzzer, SECONDS=60 each"
 	@echo "make bench        speed beside the peers, as ratios"
 	@echo "make lint         formatting and house rules;  make format mends the formatting"
 	@echo "make install      binary, man page and completions under PREFIX ($(PREFIX))"
@@ -44,6 +46,9 @@ test-peers: peers
 
 test-arm64: peers
 	Tests/arm64.sh $(VENV)/bin/python
+
+fuzz: deps
+	SWIFT="$(SWIFT)" Tests/fuzz.sh $(SECONDS) $(TARGETS)
 
 bench: build peers
 	$(VENV)/bin/python Tests/PeerTests/bench_blocks.py

@@ -43,6 +43,13 @@ let package = Package(
     .executableTarget(
       name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],
       path: "Tests/PeerTests/Probe", swiftSettings: strict),
+    .systemLibrary(name: "CFuzzer", path: "Tests/Fuzzing/CFuzzer"),
+    .target(
+      name: "FuzzTargets", dependencies: ["Conversion", "TestSupport"], path: "Tests/Fuzzing/Targets",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "quern-fuzz", dependencies: ["FuzzTargets", "CFuzzer"], path: "Tests/Fuzzing/Program", swiftSettings: strict
+    ),
     .target(name: "TestSupport", dependencies: ["Bytes"], path: "Tests/TestSupport", swiftSettings: strict),
     tests("Bytes"),
     tests("Tensors"),
@@ -51,7 +58,9 @@ let package = Package(
     tests("Tokenizers"),
     tests("Models", ["Checkpoints"]),
     tests("Quantization"),
-    tests("Conversion"),
+    tests("Conversion", [crypto, "Checkpoints", "GGUF", "Tokenizers"]),
+    .testTarget(
+      name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzzing/Suite", swiftSettings: strict),
     .testTarget(
       name: "PeerTests", dependencies: ["quern", "TestSupport"], path: "Tests/PeerTests/Suite", swiftSettings: strict),
     .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),

@@ -28,6 +28,16 @@ public struct ModelFolder: Sendable {
   /// The names in the folder, sorted by their bytes.
   public func names() throws -> [String] { try SystemCalls.entries(of: root) }
 
+  /// The folder `name` in this one, or `nil` when there is none.
+  /// - Throws: `PATH` when it is a link that leads out of this folder.
+  public func subfolder(_ name: String) throws -> ModelFolder? {
+    guard let target = try resolve(name), try SystemCalls.status(at: target)?.isDirectory == true else { return nil }
+    return try ModelFolder(joined(name))
+  }
+
+  /// The folder that this one lies in, wherever a link to this one lies.
+  public func parent() throws -> ModelFolder { try ModelFolder(joined("..")) }
+
   /// The path of the file `name`, or `nil` when there is none.
   /// - Throws: `PATH` when the name leads out of the folder or to something that is no regular file.
   public func file(_ name: String) throws -> String? {
@@ -54,7 +64,7 @@ public struct ModelFolder: Sendable {
   }
 
   /// The path for messages, and for whoever opens the file by it.
-  func joined(_ name: String) -> String { path.utf8.last == UInt8(ascii: "/") ? path + name : path + "/" + name }
+  public func joined(_ name: String) -> String { path.utf8.last == UInt8(ascii: "/") ? path + name : path + "/" + name }
 
   private func resolve(_ name: String) throws -> String? {
     let components = name.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
@@ -88,19 +98,5 @@ public struct ModelFolder: Sendable {
     let components = root.split(separator: "/", omittingEmptySubsequences: false)
     guard let snapshots = components.lastIndex(of: "snapshots"), snapshots + 1 < components.count else { return nil }
     return components[..<snapshots].joined(separator: "/") + "/blobs/"
-  }
-}
-
-extension ModelFolder {
-  /// The files that may describe a tokenizer.
-  public static let tokenizerFileNames = [
-    "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "chat_template.jinja",
-  ]
-
-  /// The path of the tokenizer file `name`, one of `tokenizerFileNames`, or `nil` when the model has none of that name.
-  public func tokenizerFile(named name: String) throws -> String? {
-    precondition(ModelFolder.tokenizerFileNames.contains(name), "not the name of a tokenizer file")
-    return try file(name)
   }
 }

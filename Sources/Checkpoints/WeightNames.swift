@@ -53,9 +53,6 @@ enum WeightNames {
     func unsupported(_ what: String, _ remedy: String) -> InputError {
       InputError(.unsupported, "holds \(what)", file: folder, remedy: remedy)
     }
-    if has({ $0.hasPrefix("consolidated.") && $0.hasSuffix(".pth") }) {
-      return unsupported("Meta's shards (consolidated.*.pth), which cannot be read yet", "use the model's safetensors")
-    }
     if has({ $0.hasSuffix(".distcp") }) {
       return unsupported(
         "a distributed checkpoint (.distcp)", "gather it with torch.distributed.checkpoint.format_utils first")
@@ -71,7 +68,9 @@ enum WeightNames {
         .missing, "holds no checkpoint, but GGUF files", file: folder, remedy: "give the path of the GGUF file itself")
     }
     return InputError(
-      .missing, "holds no model: model.safetensors, pytorch_model.bin or an index of shards expected", file: folder,
+      .missing,
+      "holds no model: model.safetensors, pytorch_model.bin, an index of shards or consolidated.00.pth expected",
+      file: folder,
       remedy: "check the path, or download the weights")
   }
 }

@@ -34,6 +34,11 @@ struct Weights {
     }
   }
 
+  /// What Meta published.
+  init(_ shards: MetaShards) {
+    (format, files, tensors, notes) = (.meta, shards.files, shards.tensors, shards.notes)
+  }
+
   /// What the user named: a file of weights, or an index.
   init(_ file: RandomAccessFile, in folder: ModelFolder) throws {
     let kind = try FileKind(file)
@@ -48,6 +53,14 @@ struct Weights {
       try self.init([Part(file, isSafetensors: false)])
     default:
       throw kind.refusal(expected: "a checkpoint", file: file.path)
+    }
+  }
+
+  /// Whether a folder holds weights under Hugging Face's names.
+  static func areIn(_ folder: ModelFolder) throws -> Bool {
+    let names = try folder.names()
+    return try [WeightNames.safetensors, WeightNames.torch].contains { single, index in
+      try names.contains(index) || WeightNames.complete(single, among: names, folder: folder.path) != nil
     }
   }
 
@@ -70,6 +83,9 @@ struct Weights {
       }
       if format == .safetensors, names.contains(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
         notes.append("pytorch_model*.bin is not read, the safetensors beside it are")
+      }
+      if names.contains(where: { MetaNames.number(of: $0) != nil }) {
+        notes.append("consolidated.*.pth is not read; --layout meta reads it")
       }
       return
     }

@@ -23,7 +23,8 @@ extension ConversionPlan {
       tensors,
       facts: RecipeFacts(
         layerCount: parameters.layerCount, headCount: parameters.headCount,
-        keyValueHeadCount: parameters.keyValueHeadCount, expertCount: 0, hasImatrix: importance != nil),
+        keyValueHeadCount: parameters.keyValueHeadCount, expertCount: parameters.expertCount,
+        hasImatrix: importance != nil),
       hasImportance: { importance?.contains($0) ?? false })
 
     var metadata = input.metadata

@@ -1,6 +1,6 @@
 public import Bytes
 
-import Checkpoints
+public import Checkpoints
 import GGUF
 import Models
 import Tensors
@@ -31,11 +31,11 @@ public struct Inspection: Sendable {
   private var metadataJSON: [(String, JSONText)]
 
   /// - Throws: what the readers throw for a file that breaks the law of its format.
-  public init(of path: String) throws {
+  public init(of path: String, layout: Checkpoint.Layout = .automatic) throws {
     if try SystemCalls.status(at: path)?.isRegular == true, try FileKind(RandomAccessFile(path)) == .gguf {
       self.init(try GGUFModel(opening: path))
     } else {
-      try self.init(try Checkpoint(opening: path))
+      try self.init(try Checkpoint(opening: path, layout: layout))
     }
   }
 
@@ -58,12 +58,15 @@ public struct Inspection: Sendable {
 
   private init(_ checkpoint: Checkpoint) throws {
     format = checkpoint.format.rawValue
-    architecture = try checkpoint.config?.root.optional("architectures")?.elements().first { _ in true }?.string()
+    let config = checkpoint.config?.root ?? checkpoint.parameters?.root
+    let isMeta = checkpoint.parameters != nil
+    architecture =
+      isMeta ? "llama" : try config?.optional("architectures")?.elements().first { _ in true }?.string()
     parameters = checkpoint.tensors.reduce(0) { $0 + $1.shape.elementCount }
     fileBytes = checkpoint.inputFiles.reduce(0) { $0 + $1.size }
     metadata = []
     metadataJSON = []
-    if let config = checkpoint.config?.root, config.kind == .object {
+    if let config, config.kind == .object {
       for (key, value) in try config.members() {
         metadata.append((try key.string(), try Inspection.text(value)))
         metadataJSON.append((try key.string(), try Inspection.json(value)))
@@ -76,8 +79,17 @@ public struct Inspection: Sendable {
     }
     shapeOrder = "row-major"
     notes = checkpoint.notes
-    if let config = checkpoint.config?.root {
-      do { _ = try ModelSource(config: config, tensors: checkpoint.tensors) } catch { notes.append("\(error)") }
+    if isMeta, checkpoint.inputFiles.count > 1 { notes.append("gathered from \(checkpoint.inputFiles.count) shards") }
+    if let config {
+      do {
+        if isMeta {
+          let meta = try MetaParameters(params: config, tensors: checkpoint.tensors)
+          notes += meta.notes
+          _ = try ModelSource(meta: meta, tensors: checkpoint.tensors)
+        } else {
+          _ = try ModelSource(config: config, tensors: checkpoint.tensors)
+        }
+      } catch { notes.append("\(error)") }
     } else {
       notes.append("there is no config.json beside the weights, so they cannot be converted")
     }

@@ -1,10 +1,9 @@
 import Bytes
+public import Checkpoints
+public import GGUF
 public import Models
 public import Tensors
 public import Tokenizers
-
-import Checkpoints
-import GGUF
 
 /// A model opened for conversion or for a walk, whatever it was stored as: GGUF-named lazy tensors with the parameters that
 /// they fit, and the metadata that belongs in a GGUF of it.
@@ -13,6 +12,19 @@ public struct ModelInput: Sendable {
   public enum Origin: Sendable {
     case checkpoint(Checkpoint)
     case gguf(GGUFModel)
+  }
+
+  public typealias Layout = Checkpoint.Layout
+
+  /// How to read what can be read in more than one way.
+  public struct Options: Sendable {
+    public var layout = Checkpoint.Layout.automatic
+    /// What low rotary frequencies are divided by, where Meta's params.json does not say it.
+    public var ropeFactor: Double?
+
+    public init(layout: Checkpoint.Layout = .automatic, ropeFactor: Double? = nil) {
+      (self.layout, self.ropeFactor) = (layout, ropeFactor)
+    }
   }
 
   /// As the user gave it.
@@ -25,36 +37,51 @@ public struct ModelInput: Sendable {
   /// What is unusual and yet no error, a sentence each.
   public let notes: [String]
 
-  /// - Throws: `InputError`: `MISSING`, `UNSUPPORTED` for an architecture or format that is not read, and all that the
-  ///   readers throw.
-  public init(opening path: String) throws {
+  /// - Throws: `InputError`: `MISSING`, `UNSUPPORTED` for an architecture, a format or an option that does not apply, and
+  ///   all that the readers throw.
+  public init(opening path: String, _ options: Options = Options()) throws {
     self.path = path
     if let gguf = try ModelInput.gguf(at: path) {
+      guard options.layout == .automatic, options.ropeFactor == nil else {
+        throw ModelInput.notInMetasForm(path, layout: options.layout != .automatic)
+      }
       origin = .gguf(gguf)
       try gguf.checkModel()
       model = try ModelSource(metadata: gguf.metadata, tensors: gguf.tensors, file: path)
       tokenizer = try Tokenizer(metadata: gguf.metadata)
       metadata = gguf.metadata
       notes = []
-    } else {
-      let checkpoint = try Checkpoint(opening: path)
-      origin = .checkpoint(checkpoint)
-      guard let config = checkpoint.config?.root else {
-        throw InputError(
-          .missing, "config.json is missing", file: checkpoint.folder.path, remedy: "download the whole model folder")
-      }
-      model = try ModelSource(config: config, tensors: checkpoint.tensors)
-      tokenizer = try ModelInput.tokenizer(in: checkpoint.folder)
-      metadata = try ModelInput.metadata(of: checkpoint, config: config, model: model, tokenizer: tokenizer)
-      notes = checkpoint.notes
+      return
     }
+    try ModelInput.refuseForeignFamily(at: path)
+    let checkpoint = try Checkpoint(opening: path, layout: options.layout)
+    origin = .checkpoint(checkpoint)
+    let (model, notes) = try ModelInput.model(of: checkpoint, options)
+    var tokenizer = try ModelInput.tokenizer(of: checkpoint)
+    let dropped = tokenizer.dropAddedTokens(beyond: model.parameters.vocabularySize)
+    (self.model, self.tokenizer) = (model, tokenizer)
+    metadata = try ModelInput.metadata(of: checkpoint, model: model, tokenizer: tokenizer)
+    self.notes =
+      checkpoint.notes + notes
+      + (dropped.isEmpty ? [] : ["left out, since the embedding has no row for them: " + ModelInput.list(dropped)])
+  }
+
+  /// Asks the configuration alone, so that a family that is not read is refused before any weight is opened.
+  private static func refuseForeignFamily(at path: String) throws {
+    guard try SystemCalls.status(at: path)?.isDirectory == true,
+      let config = try ModelFolder(path).json("config.json")
+    else { return }
+    try ForeignFamily.refuse(config.root)
   }
 
   /// The tokenizer alone; the weights need not be there.
   public static func tokenizer(of path: String) throws -> Tokenizer {
     if let gguf = try gguf(at: path) { return try Tokenizer(metadata: gguf.metadata) }
-    let isFolder = try SystemCalls.status(at: path)?.isDirectory == true
-    return try tokenizer(in: isFolder ? ModelFolder(path) : Checkpoint(opening: path).folder)
+    guard try SystemCalls.status(at: path)?.isDirectory == true else {
+      return try tokenizer(of: Checkpoint(opening: path))
+    }
+    let folder = try ModelFolder(path)
+    return try tokenizer(in: [folder] + Checkpoint.originals(in: folder))
   }
 
   /// Bytes of the files that hold the weights.
@@ -75,6 +102,10 @@ public struct ModelInput: Sendable {
     case .checkpoint(let checkpoint): try checkpoint.checkUnchanged()
     case .gguf(let gguf): for file in gguf.files { try file.file.checkUnchanged() }
     }
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.prefix(8).map { printable($0, limit: 40) }.joined(separator: ", ") + (names.count > 8 ? ", …" : "")
   }
 
   /// The model if `path` is a GGUF; `nil` when it is anything else.

@@ -9,10 +9,12 @@ public enum GeneralMetadata {
   ///   - config: `config.json`; its `_name_or_path` names the model when it is no path.
   ///   - generation: `generation_config.json`, whose sampling defaults are carried over.
   ///   - parameterCount: elements of all tensors in the output.
+  ///   - experts: when the model has experts, their number and the elements of all but one of every stack.
   /// - Returns: the keys in the order and types of convert_hf_to_gguf.py (llama.cpp 0c1e57098, gguf-py/gguf/metadata.py).
   ///   Model cards (README.md) are not read, so licence, tags and base models are absent.
   public static func keys(
-    architecture: String, folder: String, config: JSONValue?, generation: JSONValue?, parameterCount: Int
+    architecture: String, folder: String, config: JSONValue?, generation: JSONValue?, parameterCount: Int,
+    experts: (count: Int, otherElements: Int)? = nil
   ) throws(InputError) -> Metadata {
     var metadata = Metadata()
     metadata["general.architecture"] = .string(architecture)
@@ -37,7 +39,8 @@ public enum GeneralMetadata {
     first("general.basename", \.basename)
     first("general.size_label", \.sizeLabel)
     if metadata["general.size_label"] == nil, parameterCount > 0 {
-      metadata["general.size_label"] = .string(ModelName.sizeLabel(elements: parameterCount))
+      let one = ModelName.sizeLabel(elements: parameterCount - (experts?.otherElements ?? 0))
+      metadata["general.size_label"] = .string(experts.map { "\($0.count)x\(one)" } ?? one)
     }
     return metadata
   }
@@ -76,7 +79,8 @@ extension LlamaParameters {
     folder: String, config: JSONValue?, generation: JSONValue?, parameterCount: Int, fileType: UInt32
   ) throws(InputError) -> Metadata {
     var metadata = try GeneralMetadata.keys(
-      architecture: "llama", folder: folder, config: config, generation: generation, parameterCount: parameterCount)
+      architecture: "llama", folder: folder, config: config, generation: generation, parameterCount: parameterCount,
+      experts: expertCount > 0 ? (expertCount, (expertCount - 1) * expertSize * layerCount) : nil)
     metadata.merge(keys(fileType: fileType))
     metadata["general.quantization_version"] = .uint32(2)
     return metadata

@@ -50,6 +50,17 @@ public enum BlockQuantizer {
       case .iq3_S: BlockIQ3.quantizeS(values, importance: importance, &writer, &out)
       case .iq4_NL: BlockIQ4.quantizeNL(values, importance: importance, &writer, &out)
       case .iq4_XS: BlockIQ4.quantizeXS(values, importance: importance, &writer, &out)
+      case .iq2_XXS: BlockIQ2.quantize(values, importance: importance, .xxs, &writer, &out)
+      case .iq2_XS: BlockIQ2.quantize(values, importance: importance, .xs, &writer, &out)
+      case .iq2_S: BlockIQ2.quantize(values, importance: importance, .s, &writer, &out)
+      case .iq1_S: BlockIQ1.quantizeS(values, importance: importance, &writer, &out)
+      case .iq1_M: BlockIQ1.quantizeM(values, importance: importance, &writer, &out)
+      case .tq1_0: BlockTernary.quantizeTQ1(values, &writer, &out)
+      case .tq2_0: BlockTernary.quantizeTQ2(values, &writer, &out)
+      case .q2_0: BlockTernary.quantizeQ2(values, &writer, &out)
+      case .q1_0: BlockTernary.quantizeQ1(values, &writer, &out)
+      case .mxfp4: BlockFloat4.quantizeMX(values, &writer, &out)
+      case .nvfp4: BlockFloat4.quantizeNV(values, &writer, &out)
       default: preconditionFailure("\(type) has no quantizer; ask `supports` first")
       }
     }
@@ -59,7 +70,8 @@ public enum BlockQuantizer {
   public static func supports(_ type: DType) -> Bool {
     switch type {
     case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
-    case .iq3_XXS, .iq3_S, .iq4_NL, .iq4_XS: true
+    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M, .iq3_XXS, .iq3_S: true
+    case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }
   }

@@ -54,6 +54,23 @@ public struct Tokenizer: Sendable {
       addedTokens.indices.map { (addedTokens[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
+  /// Forgets added tokens for which the embedding has no row, as llama.cpp's converter does: the first Llama 2 folders list a
+  /// `<pad>` that the model never had. Only of SentencePiece vocabularies; elsewhere such a token is an error.
+  /// - Returns: their texts.
+  public mutating func dropAddedTokens(beyond rows: Int) -> [String] {
+    guard pieces != nil, vocabulary.count <= rows, vocabularySize > rows else { return [] }
+    let dropped = addedTokens.filter { $0.id >= rows }.map(\.content)
+    var limited = Tokenizer(
+      vocabulary: vocabulary, addedTokens: addedTokens.filter { $0.id < rows }, model: model, special: special)
+    (limited.spaces, limited.userDefined, limited.chatTemplates) = (spaces, userDefined, chatTemplates)
+    (limited.pieces, limited.statedPrefixSpace) = (pieces, statedPrefixSpace)
+    limited.special.ids.removeAll { $0.id >= rows }
+    limited.special.prefix.removeAll { $0 >= rows }
+    limited.special.suffix.removeAll { $0 >= rows }
+    self = limited
+    return dropped
+  }
+
   /// One more than the greatest id. A model's embedding may have more rows, which stand for no token.
   public var vocabularySize: Int {
     max(vocabulary.count, addedTokens.reduce(0) { max($0, Int($1.id) + 1) })

@@ -7,13 +7,15 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to GGUF, quantizing on the way.",
     discussion: """
-      Reads a Hugging Face folder, safetensors files or a GGUF, and writes one GGUF that llama.cpp and Ollama load. \
+      Reads a Hugging Face folder, Meta's own download, files of safetensors or PyTorch or a GGUF, and writes one GGUF \
+      that llama.cpp and Ollama load. \
       Tensors are read, mapped, quantized and written piece by piece: memory does not grow with the model, and the output \
       is the same at any --jobs. It takes its name only when it is complete; what stood there before stands until then.
 
       EXAMPLES
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --verify wiki.txt
+        quern convert ./Meta-Llama-3-8B --verify-input -t Q4_K_M -o llama3.gguf
         quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
 
@@ -21,13 +23,14 @@ struct Convert: ParsableCommand {
       \(RecipeOptions.typeTable)
       """)
 
-  @Argument(help: "A model folder, a safetensors file or index, or a GGUF.")
+  @Argument(help: "A model folder, a file of weights or an index, or a GGUF.")
   var input: String
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The GGUF to write.", valueName: "file"))
   var output: String
 
   @OptionGroup var recipe: RecipeOptions
+  @OptionGroup var reading: InputOptions
 
   @Option(
     help: ArgumentHelp("Weigh errors by this importance matrix, a GGUF or .dat of llama-imatrix.", valueName: "file"))
@@ -54,8 +57,7 @@ struct Convert: ParsableCommand {
   func run() throws {
     let console = shared.console
     let began = ContinuousClock.now
-    let input = try ModelInput(opening: input)
-    for note in input.notes { console.say("note: \(note)") }
+    let input = try reading.open(input, console, jobs: compute.threads)
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
     let plan = try ConversionPlan(
       input, recipe: recipe.recipe(for: input), importance: importance,

@@ -15,8 +15,10 @@ struct Inspect: ParsableCommand {
         quern inspect model.gguf --json | jq .metadata
       """)
 
-  @Argument(help: "A model folder, a safetensors file or index, or a GGUF.")
+  @Argument(help: "A model folder, a file of weights or an index, or a GGUF.")
   var path: String
+
+  @OptionGroup var layout: LayoutOption
 
   @Flag(help: "List every tensor.")
   var tensors = false
@@ -24,7 +26,7 @@ struct Inspect: ParsableCommand {
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let inspection = try Inspection(of: path)
+    let inspection = try Inspection(of: path, layout: layout.value)
     if shared.json {
       print(inspection.json(withTensors: true).text(indented: true))
       return

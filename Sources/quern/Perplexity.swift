@@ -19,12 +19,13 @@ struct Perplexity: ParsableCommand {
   var model: String
 
   @OptionGroup var walk: WalkArguments
+  @OptionGroup var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
     let console = shared.console
-    let input = try ModelInput(opening: model)
+    let input = try reading.open(model, console, jobs: compute.threads)
     let result = try PerplexityRun(
       model: input, text: TextFile(reading: walk.text), options: walk.options(compute)
     ).run(progress: console.progress())

@@ -33,6 +33,7 @@ struct Verify: ParsableCommand {
     help: ArgumentHelp("Fail with exit code 3 when the ratio of perplexities is above this.", valueName: "ratio"))
   var maxPplRatio: Double?
 
+  @OptionGroup(title: "How to read the model that it was made from") var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
@@ -40,7 +41,7 @@ struct Verify: ParsableCommand {
     let console = shared.console
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
     let report = try Verification(
-      candidate: ModelInput(opening: model), reference: ModelInput(opening: against),
+      candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
       text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
     ).run(progress: console.progress())
     print(shared.json ? report.json.text(indented: true) : report.text)

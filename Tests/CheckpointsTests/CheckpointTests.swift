@@ -14,8 +14,8 @@ import Testing
     #expect(checkpoint.tensors.map(\.name).first == "lm_head.weight")
     #expect(try checkpoint.config?.root.required("hidden_size").int() == 256)
     #expect(checkpoint.generationConfig != nil)
-    #expect(try checkpoint.folder.tokenizerFile(named: "tokenizer.json") != nil)
-    #expect(try checkpoint.folder.tokenizerFile(named: "tokenizer.model") == nil)
+    #expect(try checkpoint.folder.file("tokenizer.json") != nil)
+    #expect(try checkpoint.folder.file("tokenizer.model") == nil)
     #expect(checkpoint.notes.isEmpty)
     try checkpoint.checkUnchanged()
   }

@@ -49,7 +49,7 @@ import Testing
 
   @Test func metasFileOpensAsWhatItIs() throws {
     let checkpoint = try Checkpoint(opening: Fixtures.path("tiny-llama/original/consolidated.00.pth"))
-    #expect(checkpoint.format == .torch)
+    #expect(checkpoint.format == .meta)
     #expect(checkpoint.tensors.contains { $0.name == "tok_embeddings.weight" && $0.shape.dimensions == [4096, 256] })
     let embedding = try #require(checkpoint.tensors.first { $0.name == "tok_embeddings.weight" })
     let other = try #require(

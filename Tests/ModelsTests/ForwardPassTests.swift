@@ -25,7 +25,7 @@ import Testing
     return differences.contains { $0.isNaN } ? .nan : differences.max() ?? .nan
   }
 
-  @Test(arguments: ["plain", "llama3", "linear", "biased", "tied"])
+  @Test(arguments: ["plain", "llama3", "linear", "yarn", "yarn-stated", "biased", "tied", "mistral", "mixtral"])
   func everyKindOfLlamaComputesWhatTransformersDoes(_ kind: String) throws {
     let expected = try Self.expected("\(kind)/expected")
     let ids = try Self.ids(expected.required("ids"))

@@ -78,6 +78,11 @@ import Testing
     (#""rope_scaling":{"rope_type":"longrope","factor":2}"#, "rope_type", .unsupported),
     (#""rope_scaling":{"rope_type":"llama3","factor":8}"#, "low_freq_factor", .missing),
     (#""rope_scaling":{"rope_type":"linear","factor":0}"#, "factor", .limit),
+    (#""rope_scaling":{"rope_type":"yarn"}"#, "factor", .missing),
+    (#""rope_scaling":{"rope_type":"yarn","factor":2,"mscale":0.7}"#, "mscale", .unsupported),
+    (#""rope_scaling":{"rope_type":"yarn","factor":2,"truncate":false}"#, "truncate", .unsupported),
+    (#""rope_scaling":{"rope_type":"yarn","factor":2,"beta_fast":-1}"#, "beta_fast", .limit),
+    (#""rope_parameters":{"rope_type":"default","partial_rotary_factor":0.5}"#, "partial_rotary_factor", .unsupported),
     (#""rope_scaling":7"#, "rope_scaling", .type),
     (#""attention_bias":1"#, "attention_bias", .type),
   ]
@@ -166,8 +171,9 @@ import Testing
     ("llama.attention.head_count_kv", .uint32(3), .shape), ("llama.embedding_length", .int32(-1), .limit),
     ("llama.attention.value_length", .uint32(16), .shape), ("llama.rope.dimension_count", .uint32(16), .shape),
     ("llama.rope.freq_base", .float32(.nan), .type), ("llama.rope.freq_base", .uint32(1), .type),
-    ("llama.attention.layer_norm_rms_epsilon", nil, .missing), ("llama.expert_count", .uint32(8), .unsupported),
-    ("llama.rope.scaling.type", .string("yarn"), .unsupported), ("llama.vocab_size", .uint64(.max), .type),
+    ("llama.attention.layer_norm_rms_epsilon", nil, .missing), ("llama.expert_count", .uint32(1 << 20), .limit),
+    ("llama.rope.scaling.type", .string("longrope"), .unsupported),
+    ("llama.attention.sliding_window", .float32(1), .type), ("llama.vocab_size", .uint64(.max), .type),
   ]
 
   @Test(arguments: hostileKeys)

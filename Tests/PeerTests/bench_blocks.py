@@ -16,9 +16,9 @@ import subprocess
 import tempfile
 import time
 
-import libgguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+import ggml
 
 # A format's bars over libgguf, plain and with importance, at AVX-512; with AVX2 0.65 of each is asked. None is "memory": the
 # speed of a copy of the floats.
@@ -30,7 +30,7 @@ BARS = {
     "TQ1_0": (0, 0), "TQ2_0": (0, 0), "MXFP4": (0, 0), "NVFP4": (0, 0), "Q1_0": (0, 0), "Q2_0": (0, 0),
     "F16": (0, 0), "BF16": (0, 0),
 }
-IGNORES_IMPORTANCE = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4"}
+IGNORES_IMPORTANCE = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"}
 NEEDS_IMPORTANCE = {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS"}
 SLOW = {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"}  # a sixteenth of the weights will do
 MEMORY_BAR = 0.6
@@ -94,8 +94,8 @@ def bar_on(isa, bar):
 
 
 def quantize_row(k, name, weighted, x, sets):
-    qtype = GGMLQuantizationType[name]
-    elements, size = GGML_QUANT_SIZES[qtype]
+    qtype = ggml.number(name)
+    elements, size = ggml.block(name)
     rows = len(x) // (16 if name in SLOW else 1)
     x = x[:rows]
     importance = np.random.default_rng(2).standard_normal(COLUMNS, dtype=np.float32) ** 2 + np.float32(1e-3) if weighted else None
@@ -111,7 +111,7 @@ def quantize_row(k, name, weighted, x, sets):
         k.quern_kernels_use(isa.encode())
         ours(isa)
 
-    works = {"libgguf": lambda: libgguf.quantize_rows_into_raw(qtype, x, theirs, rows, COLUMNS, importance),
+    works = {"libgguf": lambda: ggml.quantize_into(name, x, theirs, rows, COLUMNS, importance),
              "copy": lambda: ctypes.memmove(address(copy), address(x), x.nbytes)}
     works.update({isa: (lambda isa=isa: on(isa)) for isa in sets})
     spent = medians(works, o.runs)
@@ -151,12 +151,11 @@ WRITTEN = 0x3c
 
 
 def decode_row(k, name, x, sets):
-    qtype = GGMLQuantizationType[name]
+    qtype = ggml.number(name)
     importance = np.ones(COLUMNS, np.float32) if name in NEEDS_IMPORTANCE else None
-    few = libgguf.quantize_rows_raw(qtype, x[:64], 64, COLUMNS, importance)
-    blocks = np.frombuffer(few * (len(x) // 64), np.uint8)
+    blocks = np.tile(ggml.quantize(name, x[:64], 64, COLUMNS, importance), len(x) // 64)
     y, theirs = np.zeros_like(x), np.zeros_like(x)
-    works = {"libgguf": lambda: libgguf.dequantize_rows_into_raw(qtype, blocks, theirs, len(x), COLUMNS),
+    works = {"libgguf": lambda: ggml.dequantize_into(name, blocks, theirs, len(x), COLUMNS),
              "write": lambda: ctypes.memset(address(y), WRITTEN, y.nbytes)}
     if name in ("F16", "BF16"):
         # These are stored as they are and libgguf decodes none of them.
@@ -201,7 +200,7 @@ with tempfile.TemporaryDirectory() as folder:
                       "write": lambda: ctypes.memset(address(copy), WRITTEN, x.nbytes)}, o.runs)
     print(f"{x.size / 1e6:.1f} M normal weights; a copy of them takes {x.nbytes / memory['copy'] / 1e9:.1f} GB/s, writing as many "
           f"{x.nbytes / memory['write'] / 1e9:.1f} GB/s (one thread; M/s is million weights a second).\n")
-    names = [name for name in o.types.split(",") if name in GGMLQuantizationType.__members__]
+    names = [name for name in o.types.split(",") if ggml.knows(name)]
     if o.only != "decode":
         titles = ["quantize", "libgguf M/s"] + [t for isa in sets for t in (f"{isa} M/s", "ratio", "of copy")]
         titles += ["all threads M/s", "scaling", "differing bytes", "bar"]
@@ -210,7 +209,7 @@ with tempfile.TemporaryDirectory() as folder:
             for weighted in (False, True):
                 if weighted and name in IGNORES_IMPORTANCE or not weighted and name in NEEDS_IMPORTANCE:
                     continue
-                if k.quern_kernels_quantizes(GGMLQuantizationType[name], weighted):
+                if k.quern_kernels_quantizes(ggml.number(name), weighted):
                     quantize_row(k, name, weighted, x, sets)
         print()
     if o.only != "quantize":
@@ -218,5 +217,5 @@ with tempfile.TemporaryDirectory() as folder:
         titles += ["differing floats"]
         print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
         for name in names:
-            if k.quern_kernels_dequantizes(GGMLQuantizationType[name]):
+            if k.quern_kernels_dequantizes(ggml.number(name)):
                 decode_row(k, name, x, sets)

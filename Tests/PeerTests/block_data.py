@@ -18,6 +18,10 @@ def weights(kind, shape, random):
             return floats(np.clip(random.standard_cauchy(shape), -1e6, 1e6))
         case "outliers":
             return floats(np.where(random.random(shape) < 0.004, 1e4, 1) * normal)
+        case "powers":  # the largest of a block closely below a power of two, where logarithms round up
+            x = random.uniform(-0.9, 0.9, shape).reshape(-1, 32)
+            x[:, 0] = 1 - random.integers(0, 64, len(x)) * 2.0**-24
+            return floats(np.ldexp(x, random.integers(-140, 127, (len(x), 1))).reshape(shape))
         case "zero":
             return floats(np.zeros(shape) * random.choice([1, -1], shape))
         case "sparse":
@@ -59,7 +63,7 @@ def weights(kind, shape, random):
 # How many of each kind, beside the others.
 WEIGHTS = {"normal": 3, "uniform": 1, "heavy-tailed": 1, "mixed": 2, "wide": 1, "bf16": 1, "outliers": 0.5, "sparse": 0.5,
            "offset": 0.5, "constant": 0.5, "levels": 0.5, "ternary": 0.3, "denormal": 0.3, "denormal squares": 0.3,
-           "huge": 0.3, "huge squares": 0.3, "all bits": 0.3, "zero": 0.1}
+           "huge": 0.3, "huge squares": 0.3, "all bits": 0.3, "zero": 0.1, "powers": 0.3}
 
 
 def importance(kind, columns, random):

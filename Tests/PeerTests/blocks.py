@@ -1,4 +1,4 @@
-"""Block quantizers beside ggml's own, through libgguf: every byte, with and without importance weights.
+"""Block quantizers beside ggml's own, through libgguf (ggml.py): every byte, with and without importance weights.
 
     blocks.py PROBE [--weights 10000000] [--types Q4_K,...] [--path kernel|definition] [--ggml LIBRARY]
 
@@ -14,34 +14,38 @@ import subprocess
 import sys
 import tempfile
 
-import libgguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml
 import ggml_aborts
 from block_data import IMPORTANCE, WEIGHTS, importance, weights
 
 COLUMNS = 2048
-PLAIN = {"F32", "F16", "BF16", "Q8_0"}  # importance is ignored by these
+NEEDS_IMPORTANCE = {"IQ2_XXS", "IQ2_XS", "IQ1_S"}
+# ggml takes seconds for a million of these: a tenth of the weights will do.
+SLOW = {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"}
+DEFAULT = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
+           "IQ3_XXS", "IQ3_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"]
+PLAIN = {"F32", "F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 
 parser = argparse.ArgumentParser()
 parser.add_argument("probe")
 parser.add_argument("--weights", type=int, default=10_000_000)
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS")
+parser.add_argument("--types", default=",".join(DEFAULT))
 parser.add_argument("--path", default="kernel", choices=["kernel", "definition"])
 parser.add_argument("--ggml", default=ggml_aborts.LIBRARY)
 o = parser.parse_args()
 
 
-def dequantized(qtype, blocks, rows):
+def dequantized(name, blocks, rows):
     """By libgguf, or by numpy where that has no such type."""
-    match qtype.name:
+    match name:
         case "F16":
             return blocks.view(np.float16).astype(np.float32)
         case "BF16":
             return (blocks.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return np.frombuffer(libgguf.dequantize_rows_raw(qtype, blocks, rows, COLUMNS), np.float32)
+    return ggml.dequantize(name, blocks, rows, COLUMNS)
 
 
 def differing_floats(a, b):
@@ -65,38 +69,38 @@ def main(work):
         subprocess.run([o.probe, "dequantize", name, str(count), path("q"), path("y"), o.path], check=True)
         return np.fromfile(path("y"), np.float32)
 
-    def compared(qtype, x, w, ours, theirs):
+    def compared(name, x, w, ours, theirs):
         """Differing bytes, and rows that ggml aborts on."""
         ours, theirs = ours.reshape(len(x), -1), theirs.reshape(len(x), -1)
-        rows = np.flatnonzero((ours != theirs).any(axis=1))
-        aborted = [row for row in rows
-                   if qtype.name.startswith(("IQ1", "IQ2", "IQ3")) and ggml_aborts.aborts(qtype, x[row], w, o.ggml)]
-        bad = sum(int(np.count_nonzero(ours[row] != theirs[row])) for row in rows if row not in aborted)
-        if aborted:
-            meant = dequantize(qtype.name, ours[aborted], len(aborted) * COLUMNS).reshape(-1, COLUMNS)
-            bad += int(np.count_nonzero(np.isfinite(meant).all(axis=1)))
-        return bad, len(aborted)
+        bad = aborted = 0
+        for row in np.flatnonzero((ours != theirs).any(axis=1)):
+            if name in SLOW and ggml_aborts.aborts(name, x[row], w, o.ggml):
+                aborted += 1
+                bad += bool(np.isfinite(dequantize(name, ours[row], COLUMNS)).all())
+            else:
+                bad += int(np.count_nonzero(ours[row] != theirs[row]))
+        return bad, aborted
 
     failed = False
     for name in o.types.split(","):
-        qtype = GGMLQuantizationType[name]
-        for weighted in [False] if name in PLAIN else [False, True]:
+        count = o.weights // 10 if name in SLOW else o.weights
+        for weighted in [False] if name in PLAIN else [True] if name in NEEDS_IMPORTANCE else [False, True]:
             total = wrong = aborted = 0
             differing = []
             every = sum(WEIGHTS.values()) * (sum(IMPORTANCE.values()) if weighted else 1)
             for i, (kind, share) in enumerate(WEIGHTS.items()):
                 for j, (w_kind, w_share) in enumerate(IMPORTANCE.items() if weighted else [(None, 1)]):
                     random = np.random.default_rng([i, j, weighted])
-                    rows = int(o.weights * share * w_share / every / COLUMNS) + 1
+                    rows = int(count * share * w_share / every / COLUMNS) + 1
                     x = weights(kind, (rows, COLUMNS), random)
                     w = importance(w_kind, COLUMNS, random) if weighted else None
                     ours = quantize(name, x, w)
-                    theirs = np.frombuffer(libgguf.quantize_rows_raw(qtype, x, rows, COLUMNS, w), np.uint8)
+                    theirs = ggml_aborts.quantized(name, x, w) if name in SLOW else ggml.quantize(name, x, rows, COLUMNS, w)
                     total += x.size
                     if len(ours) != len(theirs) or not np.array_equal(ours, theirs):
                         bad = max(len(ours), len(theirs))
                         if len(ours) == len(theirs):
-                            bad, given_up = compared(qtype, x, w, ours, theirs)
+                            bad, given_up = compared(name, x, w, ours, theirs)
                             aborted += given_up
                         if not bad:
                             continue
@@ -107,11 +111,11 @@ def main(work):
             note += f" ({', '.join(differing)})" if differing else ""
             print(f"{name}{' with importance' if weighted else ''}: {total} weights, {wrong} differing bytes{note}", flush=True)
 
-        elements, size = GGML_QUANT_SIZES[qtype]
+        elements, size = ggml.block(name)
         rows = max(1, min(o.weights, 2_000_000) // COLUMNS)
         blocks = np.random.default_rng(1).integers(0, 256, rows * COLUMNS // elements * size, np.uint8)
         ours = dequantize(name, blocks, rows * COLUMNS)
-        theirs = dequantized(qtype, blocks, rows)
+        theirs = dequantized(name, blocks, rows)
         wrong = differing_floats(ours, theirs)
         failed = failed or wrong > 0
         print(f"{name} dequantized: {len(ours)} weights of random blocks, {wrong} differing floats", flush=True)

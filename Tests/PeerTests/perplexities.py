@@ -7,10 +7,11 @@ The bar is 0.1 %.
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
+
+from llama_perplexity import estimate
 
 parser = argparse.ArgumentParser()
 parser.add_argument("venv")
@@ -27,14 +28,10 @@ with tempfile.TemporaryDirectory() as work:
     ours = json.loads(subprocess.run(
         [o.quern, "perplexity", gguf, "--text", o.text, "--chunks", str(o.chunks), "--json", "-q"],
         check=True, capture_output=True, text=True).stdout)
-    done = subprocess.run(
-        [f"{o.venv}/llama.cpp/build/bin/llama-perplexity", "-m", gguf, "-f", o.text, "-c", "512", "-t", "2",
-         "--chunks", str(o.chunks)], capture_output=True, text=True)
-    final = re.search(r"Final estimate: PPL = ([0-9.]+) \+/- ([0-9.]+)", done.stdout + done.stderr)
-    if not final:
-        sys.exit(f"llama-perplexity gave no estimate:\n{done.stdout[-1000:]}\n{done.stderr[-1000:]}")
-    theirs = float(final[1])
+    theirs, error = estimate(
+        f"{o.venv}/llama.cpp/build/bin/llama-perplexity", "-m", gguf, "-f", o.text, "-c", "512", "-t", "2",
+        "--chunks", str(o.chunks))
     difference = abs(ours["perplexity"] / theirs - 1)
     print(f"{os.path.basename(model)}, {o.chunks} chunks of 512: quern {ours['perplexity']:.4f} ± {ours['standard_error']:.4f}, "
-          f"llama-perplexity {theirs:.4f} ± {final[2]}: {difference * 100:.4f} % apart")
+          f"llama-perplexity {theirs:.4f} ± {error}: {difference * 100:.4f} % apart")
 sys.exit(0 if difference < 1e-3 else 1)

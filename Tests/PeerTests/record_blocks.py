@@ -9,23 +9,23 @@ import argparse
 import sys
 from pathlib import Path
 
-import libgguf
 import numpy as np
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
+import ggml
 import ggml_aborts
 from block_data import importance, weights
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures/blocks"
 COLUMNS = 512
+NEEDS_IMPORTANCE = {"IQ2_XXS", "IQ2_XS", "IQ1_S"}
 ROWS = ["normal", "uniform", "heavy-tailed", "mixed", "sparse", "offset", "constant", "levels", "denormal squares",
         "huge squares", "all bits", "zero"]
-PLAIN = {"F16", "BF16", "Q8_0"}  # importance is ignored by these
+PLAIN = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS,F8_E4M3,F8_E5M2")
-parser.add_argument("--ggml", default=ggml_aborts.LIBRARY)
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS,"
+                    "TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []
 
@@ -39,17 +39,10 @@ def record(name, array):
         path.write_bytes(data)
 
 
-def quantized(qtype, x, w=None):
-    blocks = np.frombuffer(libgguf.quantize_rows_raw(qtype, x, len(x), COLUMNS, w), np.uint8)
-    if not qtype.name.startswith("IQ3"):
-        return blocks
-    blocks = blocks.reshape(len(x), COLUMNS // 256, -1).copy()
-    for row in range(len(x)):
-        for at in range(0, COLUMNS, 256):
-            if ggml_aborts.aborts(qtype, x[row, at:at + 256], None if w is None else w[at:at + 256], o.ggml):
-                blocks[row, at // 256] = 0
-                blocks[row, at // 256, 1] = 0x7E
-    return blocks
+def quantized(name, importance=None):
+    if name.startswith(("IQ1", "IQ2", "IQ3")):
+        return ggml_aborts.block_by_block(name, x, importance)
+    return ggml.quantize(name, x, len(ROWS), COLUMNS, importance)
 
 
 def decoded(name, blocks):
@@ -64,9 +57,9 @@ def decoded(name, blocks):
 
             kind = torch.float8_e4m3fn if name == "F8_E4M3" else torch.float8_e5m2
             return torch.from_numpy(blocks[:COLUMNS].copy()).view(kind).float().numpy()
-    elements, size = GGML_QUANT_SIZES[GGMLQuantizationType[name]]
+    elements, size = ggml.block(name)
     blocks = blocks[: COLUMNS // elements * size]
-    return np.frombuffer(libgguf.dequantize_rows_raw(GGMLQuantizationType[name], blocks, 1, COLUMNS), np.float32)
+    return ggml.dequantize(name, blocks, 1, COLUMNS)
 
 
 FOLDER.mkdir(exist_ok=True)
@@ -81,9 +74,9 @@ for name in o.types.split(","):
     record(f"{name}.values.bin", decoded(name, bits))
     if name.startswith("F8"):
         continue
-    qtype = GGMLQuantizationType[name]
-    record(f"{name}.bin", quantized(qtype, x))
+    if name not in NEEDS_IMPORTANCE:
+        record(f"{name}.bin", quantized(name))
     if name not in PLAIN:
-        record(f"{name}.importance.bin", quantized(qtype, x, w))
+        record(f"{name}.importance.bin", quantized(name, w))
 print(f"{len(changed)} files {'would change' if o.check else 'changed'} {' '.join(changed)}")
 sys.exit(1 if changed else 0)

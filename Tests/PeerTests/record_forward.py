@@ -1,4 +1,4 @@
-"""Records fixtures/forward with torch and transformers: single steps, small random Llamas of every kind that is supported,
+"""Records fixtures/forward with torch and transformers: single steps, small random models of every kind that is supported,
 and tiny-llama. `--check` writes nothing and exits 1 when a file would change beyond rounding.
 
     record_forward.py [--check]
@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM)
 from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb
 
 root = Path(__file__).resolve().parents[2] / "fixtures"
@@ -81,29 +82,59 @@ kinds = {
     "linear": {"rope_parameters": {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2.0}, "num_key_value_heads": 4},
     "biased": {"attention_bias": True, "mlp_bias": True, "num_key_value_heads": 1},
     "tied": {"tie_word_embeddings": True, "rms_norm_eps": 1e-3},
+    "yarn": {"rope_parameters": {
+        "rope_theta": 100.0, "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256}, "head_dim": 16},
+    "yarn-stated": {"rope_parameters": {
+        "rope_theta": 100.0, "rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 128,
+        "attention_factor": 1.5, "beta_fast": 8.0, "beta_slow": 3.0}, "head_dim": 16},
+    "mistral": {"family": "mistral", "sliding_window": 50, "head_dim": 6, "tokens": 300},
+    "mixtral": {"family": "mixtral", "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": None},
 }
+families = {
+    "llama": (LlamaConfig, LlamaForCausalLM), "mistral": (MistralConfig, MistralForCausalLM),
+    "mixtral": (MixtralConfig, MixtralForCausalLM)}
+
+
+def as_saved(name, tensor):
+    """Mixtral's experts under the names of its checkpoints; transformers 5 keeps them stacked in memory."""
+    name = name.replace("mlp.gate.", "block_sparse_moe.gate.").replace("mlp.experts.", "block_sparse_moe.experts.")
+    if name.endswith(".gate_up_proj"):
+        for expert, matrix in enumerate(tensor):
+            for part, half in zip(("w1", "w3"), matrix.chunk(2)):
+                yield name.replace("gate_up_proj", f"{expert}.{part}.weight"), half
+    elif name.endswith(".experts.down_proj"):
+        for expert, matrix in enumerate(tensor):
+            yield name.replace("down_proj", f"{expert}.w2.weight"), matrix
+    else:
+        yield name, tensor
 
 
 def small(kind):
     torch.manual_seed(len(kind))
-    config = LlamaConfig(**{
+    settings = dict(kinds[kind])
+    tokens = settings.pop("tokens", 40)
+    config_class, model_class = families[settings.pop("family", "llama")]
+    config = config_class(**{
         "hidden_size": 16, "intermediate_size": 20, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "vocab_size": 37, "max_position_embeddings": 64, "initializer_range": 0.4, **kinds[kind],
+        "num_key_value_heads": 2, "vocab_size": 37, "max_position_embeddings": 64, "initializer_range": 0.4, **settings,
     })
-    model = LlamaForCausalLM(config).eval()
+    model = model_class(config).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("bias") or "norm" in name:
             torch.nn.init.normal_(parameter, 1.0 if "norm" in name else 0.0, 0.3)
+        elif ".experts." in name or name.endswith("mlp.gate.weight"):
+            torch.nn.init.normal_(parameter, 0.0, 0.4)
     folder = root / "forward" / kind
     if check:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     else:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {k: v for k, v in model.state_dict().items() if not (k == "lm_head.weight" and config.tie_word_embeddings)}
+        tensors = dict(part for item in tensors.items() for part in as_saved(*item))
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
-        config.architectures = ["LlamaForCausalLM"]
+        config.architectures = [model_class.__name__]
         (folder / "config.json").write_text(config.to_json_string(use_diff=False))
-    ids = torch.arange(40) * 11 % 37
+    ids = torch.arange(tokens) * 11 % 37
     with torch.no_grad():
         out = model(ids[None], output_hidden_states=True)
     # transformers gives the last hidden state after the final norm; ours is before it, so the first layer's is kept.

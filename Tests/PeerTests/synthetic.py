@@ -1,9 +1,11 @@
 """A checkpoint of random weights in a real Llama's shape, for timing and memory.
 
-    synthetic.py TOKENIZER_FOLDER OUT [--hidden 2048] [--layers 16] [--ffn 8192] [--heads 32] [--kv-heads 8] [--sparse]
+    synthetic.py TOKENIZER_FOLDER OUT [--hidden 2048] [--layers 16] [--ffn 8192] [--heads 32] [--kv-heads 8] [--experts 0]
+                 [--sparse]
 
-The default is the shape of Llama-3.2-1B with the tokenizer and vocabulary size of the folder, embeddings tied. --sparse
-makes a file of zeros that takes no room on the disk. Weights are normal with deviation 0.02, in BF16.
+The default is the shape of Llama-3.2-1B with the tokenizer and vocabulary size of the folder, embeddings tied; with --experts a
+Mixtral of which two compute a token. --sparse makes a file of zeros that takes no room on the disk. Weights are normal with
+deviation 0.02, in BF16.
 """
 import argparse
 import json
@@ -15,7 +17,7 @@ import numpy as np
 parser = argparse.ArgumentParser()
 parser.add_argument("tokenizer")
 parser.add_argument("out")
-for name, value in dict(hidden=2048, layers=16, ffn=8192, heads=32, kv_heads=8).items():
+for name, value in dict(hidden=2048, layers=16, ffn=8192, heads=32, kv_heads=8, experts=0).items():
     parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
 parser.add_argument("--sparse", action="store_true")
 o = parser.parse_args()
@@ -25,6 +27,10 @@ vocab, head = config["vocab_size"], o.hidden // o.heads
 config.update(
     hidden_size=o.hidden, intermediate_size=o.ffn, num_hidden_layers=o.layers, num_attention_heads=o.heads,
     num_key_value_heads=o.kv_heads, head_dim=head, tie_word_embeddings=True)
+if o.experts:
+    config.update(
+        model_type="mixtral", architectures=["MixtralForCausalLM"], num_local_experts=o.experts, num_experts_per_tok=2,
+        sliding_window=None)
 os.makedirs(o.out, exist_ok=True)
 json.dump(config, open(f"{o.out}/config.json", "w"), indent=1)
 for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "special_tokens_map.json"):
@@ -37,9 +43,17 @@ for layer in range(o.layers):
     shapes |= {
         p + "input_layernorm.weight": (o.hidden,), p + "post_attention_layernorm.weight": (o.hidden,),
         p + "self_attn.q_proj.weight": (o.hidden, o.hidden), p + "self_attn.k_proj.weight": (o.kv_heads * head, o.hidden),
-        p + "self_attn.v_proj.weight": (o.kv_heads * head, o.hidden), p + "self_attn.o_proj.weight": (o.hidden, o.hidden),
-        p + "mlp.gate_proj.weight": (o.ffn, o.hidden), p + "mlp.up_proj.weight": (o.ffn, o.hidden),
-        p + "mlp.down_proj.weight": (o.hidden, o.ffn)}
+        p + "self_attn.v_proj.weight": (o.kv_heads * head, o.hidden), p + "self_attn.o_proj.weight": (o.hidden, o.hidden)}
+    if o.experts:
+        p += "block_sparse_moe."
+        shapes[p + "gate.weight"] = (o.experts, o.hidden)
+        for expert in range(o.experts):
+            for part, shape in dict(w1=(o.ffn, o.hidden), w2=(o.hidden, o.ffn), w3=(o.ffn, o.hidden)).items():
+                shapes[f"{p}experts.{expert}.{part}.weight"] = shape
+    else:
+        shapes |= {
+            p + "mlp.gate_proj.weight": (o.ffn, o.hidden), p + "mlp.up_proj.weight": (o.ffn, o.hidden),
+            p + "mlp.down_proj.weight": (o.hidden, o.ffn)}
 
 header, offset = {"__metadata__": {"format": "pt"}}, 0
 for name, shape in shapes.items():

@@ -36,8 +36,12 @@ enum BlockPath: CaseIterable {
 @Suite struct BlockQuantizerTests {
   static let types = DType.allCases.filter(BlockQuantizer.supports)
   static let blockTypes = types.filter(\.isBlock)
-  /// These have no weighted search.
-  static let weightedTypes = blockTypes.filter { $0 != .q8_0 }
+  /// The others cannot do without importance.
+  static let plainTypes = types.filter { !BlockQuantizer.requiresImportance($0) }
+  /// The others have no weighted search.
+  static let weightedTypes = blockTypes.filter {
+    ![.q8_0, .tq1_0, .tq2_0, .q1_0, .q2_0, .mxfp4, .nvfp4].contains($0)
+  }
 
   static func normal(_ count: Int, seed: UInt64) -> [Float] {
     var generator = SeededGenerator(seed: seed)
@@ -47,7 +51,7 @@ enum BlockPath: CaseIterable {
 
   // MARK: Golden bytes
 
-  @Test(arguments: types.filter { $0 != .f32 }, BlockPath.allCases)
+  @Test(arguments: plainTypes.filter { $0 != .f32 }, BlockPath.allCases)
   func writesTheBytesOfGGML(type: DType, path: BlockPath) throws {
     let x = try BlockFixtures.floats("x")
     let blocks = try path.quantize(x, columns: BlockFixtures.columns, as: type)
@@ -82,7 +86,7 @@ enum BlockPath: CaseIterable {
     #expect(together == apart)
   }
 
-  @Test(arguments: types, BlockPath.allCases)
+  @Test(arguments: plainTypes, BlockPath.allCases)
   func bytesBehindTheBlocksStayAsTheyAre(type: DType, path: BlockPath) throws {
     let blocks = try path.quantize(Self.normal(512, seed: 5), columns: 256, as: type, spare: 300)
     #expect(blocks.suffix(300).allSatisfy { $0 == 0xA5 })
@@ -93,7 +97,8 @@ enum BlockPath: CaseIterable {
   @Test(arguments: types, [Float(0), -0.0])
   func zeroStaysZero(type: DType, zero: Float) throws {
     let x = [Float](repeating: zero, count: 512)
-    for importance in [nil, [Float](repeating: 1, count: 512), [Float](repeating: 0, count: 512)] {
+    for importance in [nil, [Float](repeating: 1, count: 512), [Float](repeating: 0, count: 512)]
+    where importance != nil || !BlockQuantizer.requiresImportance(type) {
       let blocks = try BlockPath.kernel.quantize(x, columns: 512, as: type, importance: importance)
       #expect(BlockPath.kernel.decode(blocks, as: type, count: 512).allSatisfy { $0 == 0 })
     }
@@ -104,7 +109,7 @@ enum BlockPath: CaseIterable {
     arguments: [
       (DType.f32, 0), (.f16, 0.00025), (.bf16, 0.002), (.q8_0, 0.0065), (.q6_K, 0.024), (.q5_K, 0.046), (.q5_1, 0.05),
       (.q5_0, 0.055), (.q4_K, 0.092), (.q4_1, 0.102), (.q4_0, 0.115), (.q3_K, 0.20), (.q2_K, 0.38),
-      (.iq4_NL, 0.095), (.iq4_XS, 0.097), (.iq3_S, 0.20), (.iq3_XXS, 0.26),
+      (.iq4_NL, 0.095), (.iq4_XS, 0.097), (.mxfp4, 0.14), (.nvfp4, 0.12), (.iq3_S, 0.20), (.iq3_XXS, 0.26),
     ] as [(DType, Float)])
   func losesNoMoreThanTheFormatMust(type: DType, bound: Float) throws {
     let x = Self.normal(64 * 512, seed: 11)
@@ -148,7 +153,8 @@ enum BlockPath: CaseIterable {
     #expect(try weighted == BlockPath.kernel.quantize(x, columns: 512, as: type))
   }
 
-  @Test(arguments: types.filter { $0 != .f32 && $0 != .bf16 })
+  /// Others have scales of a float's range, or, in NVFP4, cut off what is above theirs.
+  @Test(arguments: types.filter { ![.f32, .bf16, .mxfp4, .nvfp4].contains($0) })
   func aScaleThatOverflowsIsSeen(type: DType) throws {
     var x = Self.normal(1024, seed: 19)
     for i in 512..<1024 { x[i] *= 1e12 }

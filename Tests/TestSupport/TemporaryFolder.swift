@@ -8,12 +8,13 @@ import Bytes
   import Darwin
 #endif
 
-/// A folder for one test, removed with all that is in it when the last reference goes.
+/// A folder for one test, removed with all that is in it when the last reference goes. With `QUERN_KEEP` naming a folder, it
+/// is made there and stays: `Tests/PeerTests/hostile.py` measures on what the tests wrote.
 package final class TemporaryFolder: Sendable {
   package let path: String
 
   package init() throws {
-    let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let base = TemporaryFolder.kept ?? TemporaryFolder.variable("TMPDIR") ?? "/tmp"
     var template = Array("\(base)/quern-test-\(String(repeating: "X", count: 6))".utf8CString)
     guard let made = unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) else {
       throw SystemError("make a temporary folder", path: base, errno: errno)
@@ -21,7 +22,13 @@ package final class TemporaryFolder: Sendable {
     path = unsafe String(cString: made)
   }
 
-  deinit { TemporaryFolder.remove(path) }
+  deinit {
+    if TemporaryFolder.kept == nil { TemporaryFolder.removeAll(path) }
+  }
+
+  private static let kept = variable("QUERN_KEEP")
+
+  private static func variable(_ name: String) -> String? { unsafe getenv(name).map { unsafe String(cString: $0) } }
 
   /// The path of `name` in the folder.
   package func path(_ name: String) -> String { path + "/" + name }
@@ -84,13 +91,15 @@ package final class TemporaryFolder: Sendable {
     return path(name)
   }
 
+  package func remove(_ name: String) throws { try SystemCalls.unlink(path(name)) }
+
   package func names() throws -> [String] { try SystemCalls.entries(of: path) }
 
-  private static func remove(_ path: String) {
+  private static func removeAll(_ path: String) {
     var info = stat()
     guard unsafe lstat(path, &info) == 0 else { return }
     if info.st_mode & S_IFMT == S_IFDIR {
-      for name in (try? SystemCalls.entries(of: path)) ?? [] { remove(path + "/" + name) }
+      for name in (try? SystemCalls.entries(of: path)) ?? [] { removeAll(path + "/" + name) }
       unsafe rmdir(path)
     } else {
       unsafe unlink(path)

@@ -16,7 +16,8 @@ struct JSONParser {
     _ bytes: [UInt8], maximumDepth: Int, maximumNodes: Int
   ) throws(InputError) -> [JSONDocument.Node] {
     var parser = JSONParser(bytes: bytes, maximumDepth: maximumDepth, maximumNodes: maximumNodes)
-    parser.nodes.reserveCapacity(min(maximumNodes, bytes.count / 16 + 16))
+    // A list of merges has a node to sixteen bytes, and growing would copy them all.
+    parser.nodes.reserveCapacity(min(maximumNodes, bytes.count / 12 + 16))
     try parser.document()
     return parser.nodes
   }
@@ -33,12 +34,12 @@ struct JSONParser {
       skipSpace()
       let isObject = nodes[container].kind == .object
       let closer = isObject ? UInt8(ascii: "}") : UInt8(ascii: "]")
-      if peek() == closer, nodes[container].count == 0 || !justAfterComma {
+      if peek() == closer, nodes[container].extent == 0 || !justAfterComma {
         position += 1
         try close(container)
         continue
       }
-      if nodes[container].count > 0 && !justAfterComma {
+      if nodes[container].extent > 0 && !justAfterComma {
         guard peek() == UInt8(ascii: ",") else { throw unexpected("',' or '\(isObject ? "}" : "]")'") }
         position += 1
         justAfterComma = true
@@ -46,7 +47,7 @@ struct JSONParser {
       }
       justAfterComma = false
       if isObject { try key() }
-      nodes[container].count += 1
+      nodes[container].extent += 1
       try value()
       guard nodes.count <= maximumNodes else {
         throw InputError(.limit, "more than \(maximumNodes) values and keys", offset: UInt64(position))
@@ -60,7 +61,6 @@ struct JSONParser {
   private var justAfterComma = false
 
   private mutating func close(_ container: Int) throws(InputError) {
-    nodes[container].end = UInt32(position)
     nodes[container].next = UInt32(nodes.count)
     open.removeLast()
     if nodes[container].kind == .object { try checkKeys(of: container) }
@@ -92,13 +92,14 @@ struct JSONParser {
       throw InputError(.limit, "nested deeper than \(maximumDepth) levels", offset: UInt64(position))
     }
     open.append(nodes.count)
-    nodes.append(Node(kind: kind, start: UInt32(position), end: 0, next: 0))
+    nodes.append(Node(kind: kind, start: UInt32(position), extent: 0, next: 0))
     position += 1
   }
 
   private mutating func leaf(_ kind: JSONValue.Kind, _ start: Int, _ end: Int, hasEscapes: Bool = false) {
     nodes.append(
-      Node(kind: kind, hasEscapes: hasEscapes, start: UInt32(start), end: UInt32(end), next: UInt32(nodes.count + 1)))
+      Node(kind: kind, hasEscapes: hasEscapes, start: UInt32(start), extent: UInt32(end), next: UInt32(nodes.count + 1))
+    )
   }
 
   private mutating func word(_ text: StaticString, _ kind: JSONValue.Kind) throws(InputError) {
@@ -218,7 +219,7 @@ struct JSONParser {
 
   /// By a table of hashes that are seeded anew in every process, so that no file can be made to collide.
   private func checkKeys(of container: Int) throws(InputError) {
-    let count = Int(nodes[container].count)
+    let count = Int(nodes[container].extent)
     guard count > 1 else { return }
     let mask = (count * 2).nextPowerOfTwo - 1
     var table = [UInt32](repeating: 0, count: mask + 1)
@@ -247,7 +248,7 @@ struct JSONParser {
   }
 
   private func content(of node: JSONDocument.Node) -> ArraySlice<UInt8> {
-    let raw = bytes[Int(node.start)..<Int(node.end)]
+    let raw = bytes[node.bytes]
     guard node.hasEscapes else { return raw }
     var out: [UInt8] = []
     JSONEscapes.resolve(raw, into: &out)

@@ -72,6 +72,18 @@ public struct JSONValue: Sendable {
     document.append(node, to: &arena)
   }
 
+  /// The UTF-8 of the two strings of an array, one after the other, appended to `arena`; for lists of merges.
+  /// - Returns: where the second begins; `nil`, and nothing appended, when this is no array of two strings.
+  package func appendPair(to arena: inout [UInt8]) -> Int? {
+    guard kind == .array, count == 2, document.nodes[index + 1].kind == .string,
+      document.nodes[index + 2].kind == .string
+    else { return nil }
+    document.append(document.nodes[index + 1], to: &arena)
+    let middle = arena.count
+    document.append(document.nodes[index + 2], to: &arena)
+    return middle
+  }
+
   // MARK: Containers
 
   /// The member called `key`; `nil` when there is none or this is no object.
@@ -102,8 +114,8 @@ public struct JSONValue: Sendable {
     return value
   }
 
-  /// Elements of an array or members of an object.
-  public var count: Int { Int(node.count) }
+  /// Elements of an array or members of an object; 0 for a scalar.
+  public var count: Int { kind == .array || kind == .object ? Int(node.extent) : 0 }
 
   /// The elements of an array, in order.
   public func elements(_ subject: String? = nil) throws(InputError) -> Elements {

@@ -23,8 +23,14 @@
 #include "grid_4.h"
 #include "blocks_iq3.h"
 #include "blocks_iq4.h"
+#include "ternary.h"
+#include "float4.h"
+#include "grid_8.h"
+#include "blocks_iq2.h"
 #include "decode.h"
 #include "decode_iq.h"
+#include "decode_grid_8.h"
+#include "decode_few.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
@@ -47,11 +53,22 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [12] = {quantize_q4_K, quantize_q4_K_weighted, decode_q4_K},
         [13] = {quantize_q5_K, quantize_q5_K_weighted, decode_q5_K},
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
+        [16] = {NULL, quantize_iq2_XXS_weighted, decode_iq2_XXS},
+        [17] = {NULL, quantize_iq2_XS_weighted, decode_iq2_XS},
         [18] = {quantize_iq3_XXS, quantize_iq3_XXS_weighted, decode_iq3_XXS},
+        [19] = {NULL, NULL, decode_iq1_S},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
         [21] = {quantize_iq3_S, quantize_iq3_S_weighted, decode_iq3_S},
+        [22] = {quantize_iq2_S, quantize_iq2_S_weighted, decode_iq2_S},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
+        [29] = {NULL, NULL, decode_iq1_M},
         [30] = {quantize_bf16, quantize_bf16, decode_bf16},
+        [34] = {quantize_tq1_0, quantize_tq1_0, decode_tq1_0},
+        [35] = {quantize_tq2_0, quantize_tq2_0, decode_tq2_0},
+        [39] = {quantize_mxfp4, quantize_mxfp4, decode_mxfp4},
+        [40] = {quantize_nvfp4, quantize_nvfp4, decode_nvfp4},
+        [41] = {quantize_q1_0, quantize_q1_0, decode_q1_0},
+        [42] = {quantize_q2_0, quantize_q2_0, decode_q2_0},
         [QUERN_TYPE_F8_E4M3] = {NULL, NULL, decode_f8_e4m3},
         [QUERN_TYPE_F8_E5M2] = {NULL, NULL, decode_f8_e5m2},
     },

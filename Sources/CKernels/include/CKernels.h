@@ -5,6 +5,7 @@
 #pragma once
 
 #include "grids_4.h"
+#include "grids_8.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -56,9 +56,10 @@ public final class ForwardPass {
   public var parameters: LlamaParameters { model.parameters }
   public var layerCount: Int { parameters.layerCount }
 
-  /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states.
+  /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states; twice as many where experts see
+  /// the states of all chunks in turn.
   public static func stateBytes(_ parameters: LlamaParameters, tokens: Int) -> Int {
-    tokens * parameters.hiddenSize * MemoryLayout<Float>.stride
+    tokens * parameters.hiddenSize * MemoryLayout<Float>.stride * (parameters.expertCount > 0 ? 2 : 1)
   }
 
   /// The embeddings of `chunks`, whose tokens have positions from 0.
@@ -93,9 +94,13 @@ public final class ForwardPass {
     try prepareRope(longest)
     guard let rope else { return }
     let (block, scratch) = (buffers.block, buffers.scratch)
+    let isDense = buffers.experts == nil
     try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
-      block.apply(to: states.matrix[states.chunks[chunk]], rope: rope, scratch[worker])
+      let hidden = states.matrix[states.chunks[chunk]]
+      block.attend(hidden, rope: rope, scratch[worker])
+      if isDense { block.feedForward(hidden, scratch[worker]) }
     }
+    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs)
   }
 
   /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
@@ -136,11 +141,11 @@ public final class ForwardPass {
 
   private func prepareRope(_ positions: Int) throws(InputError) {
     if let rope, rope.cosines.rows >= positions { return }
-    var scale = 1.0
-    if case .linear(let factor) = parameters.ropeScaling { scale = 1 / factor }
     rope = try RopeTable(
-      positions: positions, headSize: parameters.headSize, theta: parameters.ropeTheta, divisors: ropeDivisors,
-      positionScale: scale)
+      positions: positions,
+      frequencies: parameters.ropeScaling.frequencies(
+        theta: parameters.ropeTheta, headSize: parameters.headSize, divisors: ropeDivisors),
+      magnitude: parameters.ropeScaling.magnitude)
   }
 }
 
@@ -152,12 +157,15 @@ extension LlamaParameters {
         other.hiddenSize, other.feedForwardSize, other.headCount, other.keyValueHeadCount, other.headSize,
         other.vocabularySize
       ) && hasAttentionBias == other.hasAttentionBias && hasFeedForwardBias == other.hasFeedForwardBias
+      && (expertCount, usedExpertCount) == (other.expertCount, other.usedExpertCount)
+      && slidingWindow == other.slidingWindow
   }
 }
 
 /// One layer's weights and the scratch of each thread; shared by passes that are driven in turn.
 private final class Buffers {
   let block: LlamaBlock
+  let experts: ExpertLayer?
   let normed: Matrix
   /// Rows of the output matrix that are multiplied at a time.
   let outputRows: Int
@@ -168,6 +176,7 @@ private final class Buffers {
   init(_ parameters: LlamaParameters) throws(InputError) {
     self.parameters = parameters
     block = try LlamaBlock(parameters)
+    experts = parameters.expertCount > 0 ? try ExpertLayer(parameters) : nil
     normed = try Matrix(rows: ForwardPass.rowsPerTile, columns: parameters.hiddenSize)
     outputRows = max(64, min(4096, (1 << 22) / parameters.hiddenSize) & ~63)
   }

@@ -1,7 +1,8 @@
 import Bytes
 import Tensors
 
-/// One transformer block's weights in F32, in buffers that the next block's replace.
+/// One transformer block's weights in F32, in buffers that the next block's replace. Experts are not among them: see
+/// `ExpertLayer`.
 struct LlamaBlock: Sendable {
   private let weights: [String: Matrix]
   private let parameters: LlamaParameters
@@ -9,7 +10,7 @@ struct LlamaBlock: Sendable {
   init(_ parameters: LlamaParameters) throws(InputError) {
     self.parameters = parameters
     var weights: [String: Matrix] = [:]
-    for (part, dimensions) in parameters.layerTensors {
+    for (part, dimensions) in parameters.layerTensors where dimensions.count < 3 {
       weights[part] = try Matrix(rows: dimensions.count == 1 ? 1 : dimensions[0], columns: dimensions.last!)
     }
     self.weights = weights
@@ -31,6 +32,8 @@ struct LlamaBlock: Sendable {
     static let queryBlock = 128
 
     let normed, query, key, value, attended, scores, gate, up: Matrix
+    /// What an expert adds to its tokens; no rows in a dense model.
+    let expertOutput: Matrix
 
     init(_ parameters: LlamaParameters, tokens: Int) throws(InputError) {
       normed = try Matrix(rows: tokens, columns: parameters.hiddenSize)
@@ -41,13 +44,14 @@ struct LlamaBlock: Sendable {
       scores = try Matrix(rows: min(tokens, Scratch.queryBlock), columns: tokens)
       gate = try Matrix(rows: tokens, columns: parameters.feedForwardSize)
       up = try Matrix(rows: tokens, columns: parameters.feedForwardSize)
+      expertOutput = try Matrix(rows: parameters.expertCount > 0 ? tokens : 0, columns: parameters.hiddenSize)
     }
 
     var tokens: Int { normed.rows }
   }
 
-  /// `h += attention(norm(h)); h += feedForward(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
-  func apply(to hidden: MatrixView, rope: RopeTable, _ scratch: Scratch) {
+  /// `h += attention(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
+  func attend(_ hidden: MatrixView, rope: RopeTable, _ scratch: Scratch) {
     let rows = 0..<hidden.rows
     let normed = scratch.normed[rows]
     norm(hidden, "attn_norm.weight", into: normed)
@@ -60,7 +64,12 @@ struct LlamaBlock: Sendable {
     let attended = scratch.attended[rows]
     attend(query, key, value, scratch.scores, into: attended)
     project(attended, "attn_output", into: hidden, adding: true)
+  }
 
+  /// `h += feedForward(norm(h))`.
+  func feedForward(_ hidden: MatrixView, _ scratch: Scratch) {
+    let rows = 0..<hidden.rows
+    let normed = scratch.normed[rows]
     norm(hidden, "ffn_norm.weight", into: normed)
     let (gate, up) = (scratch.gate[rows], scratch.up[rows])
     project(normed, "ffn_gate", into: gate)
@@ -69,6 +78,14 @@ struct LlamaBlock: Sendable {
       unsafe RowMath.swiGLU(gate.pointer(row: row), up.pointer(row: row), count: parameters.feedForwardSize)
     }
     project(gate, "ffn_down", into: hidden, adding: true)
+  }
+
+  /// What the experts of a chunk see, and which are chosen for it.
+  func route(_ hidden: MatrixView, normed: MatrixView) throws(InputError) -> ExpertRoutes {
+    norm(hidden, "ffn_norm.weight", into: normed)
+    let logits = try Matrix(rows: hidden.rows, columns: parameters.expertCount)
+    project(normed, "ffn_gate_inp", into: logits.view)
+    return ExpertRoutes(logits: logits.view, used: parameters.usedExpertCount)
   }
 
   /// y (tokens, out) = x (tokens, in) Wᵀ + b, or added to what `y` holds.
@@ -96,29 +113,33 @@ struct LlamaBlock: Sendable {
     }
   }
 
-  /// Causal attention, head by head: `softmax(q kᵀ / sqrt(headSize)) v`, row `i` seeing rows `0...i`; several query heads
-  /// share a key head.
+  /// Causal attention, head by head: `softmax(q kᵀ / sqrt(headSize)) v`, row `i` seeing rows `0...i`, or the last
+  /// `slidingWindow` of them; several query heads share a key head.
   private func attend(
     _ query: MatrixView, _ key: MatrixView, _ value: MatrixView, _ scores: Matrix, into attended: MatrixView
   ) {
     let size = parameters.headSize
     let group = parameters.headCount / parameters.keyValueHeadCount
     let scale = 1 / Float(size).squareRoot()
+    let reach = parameters.slidingWindow ?? query.rows
     for head in 0..<parameters.headCount {
       let columns = head * size..<(head + 1) * size
       let shared = head / group * size..<(head / group + 1) * size
       var first = 0
       while first < query.rows {
         let block = first..<min(query.rows, first + Scratch.queryBlock)
-        let window = scores[0..<block.count, 0..<block.upperBound]
-        window.assign(query[block, columns], timesTransposed: key[0..<block.upperBound, shared], scale: scale)
+        let keys = max(0, first + 1 - reach)..<block.upperBound
+        let window = scores[0..<block.count, 0..<keys.count]
+        window.assign(query[block, columns], timesTransposed: key[keys, shared], scale: scale)
         for row in 0..<block.count {
-          let seen = first + row + 1
+          let seen = max(0, first + row + 1 - reach)...first + row
+          let (before, count) = (seen.lowerBound - keys.lowerBound, seen.count)
           let pointer = unsafe window.pointer(row: row)
-          unsafe RowMath.softmax(pointer, count: seen)
-          unsafe (pointer + seen).update(repeating: 0, count: window.columns - seen)
+          unsafe pointer.update(repeating: 0, count: before)
+          unsafe RowMath.softmax(pointer + before, count: count)
+          unsafe (pointer + before + count).update(repeating: 0, count: window.columns - before - count)
         }
-        attended[block, columns].assign(window, times: value[0..<block.upperBound, shared])
+        attended[block, columns].assign(window, times: value[keys, shared])
         first = block.upperBound
       }
     }

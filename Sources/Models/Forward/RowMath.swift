@@ -133,4 +133,9 @@
   package static func add(_ y: Row, to x: Row, count: Int) {
     for index in 0..<count { unsafe x[index] += y[index] }
   }
+
+  /// `x += y · factor`.
+  package static func add(_ y: Row, times factor: Float, to x: Row, count: Int) {
+    for index in 0..<count { unsafe x[index] += y[index] * factor }
+  }
 }

@@ -19,15 +19,16 @@ extension LlamaParameters {
       throw InputError(.missing, "the field is missing or no string", file: file, subject: "general.architecture")
     }
     guard architecture == "llama" else {
-      throw InputError(
-        .unsupported, "the architecture \"\(architecture)\" is not known", file: file,
-        subject: "general.architecture", remedy: "supported: llama")
+      throw ForeignFamily.refusal(architecture: architecture, file: file)
     }
     if let experts = try keys.integer("llama.expert_count"), experts != 0 {
-      throw InputError(
-        .unsupported, "mixtures of experts are not supported", file: file, subject: "llama.expert_count",
-        remedy: "use a dense Llama")
+      expertCount = try keys.size("llama.expert_count", in: LlamaParameters.expertLimit)
+      usedExpertCount = try keys.size("llama.expert_used_count", in: LlamaParameters.expertLimit)
     }
+    if let window = try keys.integer("llama.attention.sliding_window"), window != 0 {
+      slidingWindow = try keys.size("llama.attention.sliding_window", in: LlamaParameters.contextLimit)
+    }
+    statesHeadSize = metadata["llama.attention.key_length"] != nil
     layerCount = try keys.size("llama.block_count", in: LlamaParameters.layerLimit)
     contextLength = try keys.size("llama.context_length", in: LlamaParameters.contextLimit)
     hiddenSize = try keys.size("llama.embedding_length", in: LlamaParameters.sizeLimit)
@@ -63,7 +64,7 @@ extension LlamaParameters {
       keys: (
         "llama.embedding_length", "llama.attention.head_count", "llama.attention.head_count_kv",
         "llama.attention.key_length"
-      ), file: file)
+      ), usedExperts: "llama.expert_used_count", file: file)
   }
 
   /// The `llama.*` keys with `general.file_type` among them, in the order and types of convert_hf_to_gguf.py (llama.cpp
@@ -76,14 +77,19 @@ extension LlamaParameters {
     metadata["llama.feed_forward_length"] = .uint32(UInt32(feedForwardSize))
     metadata["llama.attention.head_count"] = .uint32(UInt32(headCount))
     metadata["llama.attention.head_count_kv"] = .uint32(UInt32(keyValueHeadCount))
-    if case .linear(let factor) = ropeScaling {
-      metadata["llama.rope.scaling.type"] = .string("linear")
-      metadata["llama.rope.scaling.factor"] = .float32(Float(factor))
-    }
+    ropeScaling.write(into: &metadata)
     metadata["llama.rope.freq_base"] = .float32(Float(ropeTheta))
     metadata["llama.attention.layer_norm_rms_epsilon"] = .float32(Float(normEpsilon))
-    metadata["llama.attention.key_length"] = .uint32(UInt32(headSize))
-    metadata["llama.attention.value_length"] = .uint32(UInt32(headSize))
+    if expertCount > 0 {
+      metadata["llama.expert_count"] = .uint32(UInt32(expertCount))
+      metadata["llama.expert_used_count"] = .uint32(UInt32(usedExpertCount))
+    }
+    if statesHeadSize {
+      metadata["llama.attention.key_length"] = .uint32(UInt32(headSize))
+      metadata["llama.attention.value_length"] = .uint32(UInt32(headSize))
+    }
+    // The converter forgets it and llama.cpp does not ask: beyond the window it attends to what the model never saw.
+    if let slidingWindow { metadata["llama.attention.sliding_window"] = .uint32(UInt32(slidingWindow)) }
     metadata["general.file_type"] = .uint32(fileType)
     metadata["llama.vocab_size"] = .uint32(UInt32(vocabularySize))
     metadata["llama.rope.dimension_count"] = .uint32(UInt32(headSize))
@@ -92,22 +98,62 @@ extension LlamaParameters {
 }
 
 extension RopeScaling {
+  /// `llama.rope.scaling.*`; without a type a factor is linear, as llama.cpp has it.
   fileprivate init(_ keys: MetadataKeys) throws(InputError) {
+    func optional(_ name: String) throws(InputError) -> Double? {
+      let key = "llama.rope.scaling." + name
+      guard keys.metadata[key] != nil else { return nil }
+      let value = try keys.number(key)
+      guard value > 0, value <= 1e6 else {
+        throw InputError(
+          .limit, "a number above 0 and up to 1e6 expected, found \(value)", file: keys.file, subject: key)
+      }
+      return value
+    }
+    func factor() throws(InputError) -> Double {
+      guard let factor = try optional("factor") else {
+        throw InputError(.missing, "the field is missing", file: keys.file, subject: "llama.rope.scaling.factor")
+      }
+      return factor
+    }
     let type = keys.metadata["llama.rope.scaling.type"]
     switch type?.string ?? (type == nil ? "" : "?") {
-    case "", "none": self = .none
-    case "linear":
-      let factor = try keys.number("llama.rope.scaling.factor")
-      guard factor > 0, factor <= 1e6 else {
-        throw InputError(
-          .limit, "a factor above 0 and up to 1e6 expected, found \(factor)", file: keys.file,
-          subject: "llama.rope.scaling.factor")
-      }
-      self = .linear(factor: factor)
+    case "": self = try optional("factor").map { .linear(factor: $0) } ?? .none
+    case "none": self = .none
+    case "linear": self = .linear(factor: try factor())
+    case "yarn":
+      let context = try keys.integer("llama.context_length")
+      self = .yarn(
+        YaRN(
+          factor: try factor(),
+          originalContext: try keys.size(
+            "llama.rope.scaling.original_context_length", in: LlamaParameters.contextLimit, default: context),
+          attentionFactor: try optional("yarn_attn_factor"), fastRotations: try optional("yarn_beta_fast"),
+          slowRotations: try optional("yarn_beta_slow")))
     case let other:
       throw InputError(
         .unsupported, "the rope scaling \"\(other)\" is not supported", file: keys.file,
-        subject: "llama.rope.scaling.type", remedy: "supported: none, linear, and rope_freqs.weight")
+        subject: "llama.rope.scaling.type", remedy: "supported: none, linear, yarn, and rope_freqs.weight")
+    }
+  }
+
+  /// The keys that convert_hf_to_gguf.py writes for it; none for `llama3`, which is a tensor.
+  fileprivate func write(into metadata: inout Metadata) {
+    func set(_ name: String, _ value: Double?) {
+      metadata["llama.rope.scaling." + name] = value.map { .float32(Float($0)) }
+    }
+    switch self {
+    case .none, .llama3: return
+    case .linear(let factor):
+      metadata["llama.rope.scaling.type"] = .string("linear")
+      set("factor", factor)
+    case .yarn(let yarn):
+      metadata["llama.rope.scaling.type"] = .string("yarn")
+      set("factor", yarn.factor)
+      metadata["llama.rope.scaling.original_context_length"] = .uint32(UInt32(yarn.originalContext))
+      set("yarn_attn_factor", yarn.attentionFactor)
+      set("yarn_beta_fast", yarn.fastRotations)
+      set("yarn_beta_slow", yarn.slowRotations)
     }
   }
 }

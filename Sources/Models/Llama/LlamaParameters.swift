@@ -32,23 +32,37 @@ public struct LlamaParameters: Hashable, Sendable {
   public var hasAttentionBias: Bool
   /// Whether the feed-forward projections have biases.
   public var hasFeedForwardBias: Bool
+  /// Feed-forward networks a block, of which a router chooses some for every token; 0 for one network and no router.
+  public var expertCount = 0
+  /// Experts that compute a token.
+  public var usedExpertCount = 0
+  /// A token sees no more than so many tokens, itself the last; all before it when `nil`.
+  public var slidingWindow: Int?
+  /// Whether the width of a head is stated and not derived, so that a GGUF states it too.
+  public var statesHeadSize = true
 
   /// Query heads times their width.
   public var querySize: Int { headCount * headSize }
   /// Key heads times their width; values have the same.
   public var keyValueSize: Int { keyValueHeadCount * headSize }
 
+  /// Elements of one expert of one block.
+  var expertSize: Int { 3 * feedForwardSize * hiddenSize }
+
   // What no real model exceeds; keeps every later product far from overflow and every table bounded.
   static let layerLimit = 1...4096
   static let sizeLimit = 1...(1 << 24)
   static let headLimit = 1...(1 << 16)
   static let contextLimit = 1...Int(UInt32.max)
+  static let expertLimit = 1...512
 
   /// Checks what one field alone cannot show.
   /// - Parameters:
   ///   - keys: the source's own names for hidden size, heads, key-value heads and head width, for messages.
+  ///   - usedExperts: its name for the number of experts a token.
   func validated(
-    keys: (hidden: String, heads: String, keyValueHeads: String, headSize: String), file: String?
+    keys: (hidden: String, heads: String, keyValueHeads: String, headSize: String),
+    usedExperts: String = "num_experts_per_tok", file: String?
   ) throws(InputError) -> LlamaParameters {
     func refuse(_ subject: String, _ problem: String, _ remedy: String) -> InputError {
       InputError(.shape, problem, file: file, subject: subject, remedy: remedy)
@@ -63,6 +77,14 @@ public struct LlamaParameters: Hashable, Sendable {
     }
     guard querySize <= 1 << 28 else {
       throw refuse(keys.headSize, "\(headCount) heads of \(headSize) are too wide", "check \(keys.heads)")
+    }
+    do throws(InputError) { _ = try SizeArithmetic.product([expertCount, expertSize, layerCount]) } catch {
+      throw error.adding(file: file, subject: keys.hidden, remedy: "the experts are too many and too large")
+    }
+    guard usedExpertCount <= expertCount, expertCount == 0 || usedExpertCount > 0 else {
+      throw refuse(
+        usedExperts, "\(usedExpertCount) of \(expertCount) experts cannot be chosen",
+        "\(usedExperts) must be from 1 to the number of experts")
     }
     guard normEpsilon >= 0, normEpsilon < 1, ropeTheta > 0, ropeTheta < 1e30 else {
       throw InputError(

@@ -35,17 +35,28 @@ extension LlamaParameters {
       ("attn_v.weight", [keyValueSize, hiddenSize]),
       ("attn_output.weight", [hiddenSize, querySize]),
       ("ffn_norm.weight", [hiddenSize]),
-      ("ffn_gate.weight", [feedForwardSize, hiddenSize]),
-      ("ffn_up.weight", [feedForwardSize, hiddenSize]),
-      ("ffn_down.weight", [hiddenSize, feedForwardSize]),
     ]
+    if expertCount > 0 {
+      list += [
+        ("ffn_gate_inp.weight", [expertCount, hiddenSize]),
+        ("ffn_gate_exps.weight", [expertCount, feedForwardSize, hiddenSize]),
+        ("ffn_up_exps.weight", [expertCount, feedForwardSize, hiddenSize]),
+        ("ffn_down_exps.weight", [expertCount, hiddenSize, feedForwardSize]),
+      ]
+    } else {
+      list += [
+        ("ffn_gate.weight", [feedForwardSize, hiddenSize]),
+        ("ffn_up.weight", [feedForwardSize, hiddenSize]),
+        ("ffn_down.weight", [hiddenSize, feedForwardSize]),
+      ]
+    }
     if hasAttentionBias {
       list += [
         ("attn_q.bias", [querySize]), ("attn_k.bias", [keyValueSize]), ("attn_v.bias", [keyValueSize]),
         ("attn_output.bias", [hiddenSize]),
       ]
     }
-    if hasFeedForwardBias {
+    if hasFeedForwardBias && expertCount == 0 {
       list += [
         ("ffn_gate.bias", [feedForwardSize]), ("ffn_up.bias", [feedForwardSize]), ("ffn_down.bias", [hiddenSize]),
       ]

@@ -5,17 +5,15 @@ struct MergePair {
   private(set) var text: [UInt8] = []
   private(set) var middle = 0
 
-  mutating func read(_ left: JSONValue, _ right: JSONValue) throws(InputError) {
-    text.removeAll(keepingCapacity: true)
-    try left.appendUTF8(to: &text, "merges")
-    middle = text.count
-    try right.appendUTF8(to: &text, "merges")
-  }
-
-  /// Two tokens with a space between them.
+  /// An array of two tokens, or both in one string with a space between them.
   /// - Returns: `false` for the `#version` line of older files.
   mutating func read(_ json: JSONValue) throws(InputError) -> Bool {
     text.removeAll(keepingCapacity: true)
+    if json.kind != .string {
+      guard let second = json.appendPair(to: &text) else { throw json.mismatch("two tokens", "merges") }
+      middle = second
+      return true
+    }
     try json.appendUTF8(to: &text)
     if text.starts(with: "#version".utf8) { return false }
     guard split() else { throw json.mismatch("two tokens with a space between them", "merges") }
@@ -143,15 +141,7 @@ struct BytePairBuilder {
     var pair = MergePair()
     for merge in try merges.elements("merges") {
       defer { rank += 1 }
-      if merge.kind == .string {
-        guard try pair.read(merge) else { continue }
-      } else {
-        var parts = try merge.elements("merges")
-        guard merge.count == 2, let left = parts.next(), let right = parts.next() else {
-          throw merge.mismatch("two tokens", "merges")
-        }
-        try pair.read(left, right)
-      }
+      guard try pair.read(merge) else { continue }
       do {
         try add(pair, rank, replacing: true)
       } catch {

@@ -1,4 +1,4 @@
-import Bytes
+public import Bytes
 
 /// Which special tokens Meta gave a Llama; the ids are the same, six names differ.
 public enum LlamaGeneration: Sendable, CaseIterable {
@@ -6,6 +6,12 @@ public enum LlamaGeneration: Sendable, CaseIterable {
   case three
   /// Llama 3.1 to 3.3, as Hugging Face names them.
   case threeOne
+
+  /// - Parameter params: Meta's params.json. Those of Llama 3.0 do not know `use_scaled_rope`; everything that came after
+  ///   has the later names.
+  public init(params: JSONValue) {
+    self = (params.optional("model") ?? params)["use_scaled_rope"] == nil ? .three : .threeOne
+  }
 
   /// The 256 special tokens, the first with the id after the last rank.
   var specialTokens: [String] {

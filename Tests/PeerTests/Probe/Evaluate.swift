@@ -4,11 +4,13 @@ import GGUF
 import Models
 import Tensors
 
-/// `logits MODEL IDS OUTPUT [JOBS]`: IDS holds one chunk of tokens as little-endian int32; OUTPUT gets the logits of every
-/// position, `vocabulary` F32 each.
+/// `logits MODEL IDS OUTPUT [JOBS [ROPE_FACTOR]]`: IDS holds one chunk of tokens as little-endian int32; OUTPUT gets the
+/// logits of every position, `vocabulary` F32 each. ROPE_FACTOR is for models in Meta's form.
 func logits(_ arguments: [String]) throws {
   guard arguments.count >= 3 else { throw InputError(.missing, "logits needs a model, ids and an output") }
-  let pass = try ForwardPass(openModel(arguments[0]), jobs: arguments.count > 3 ? Int(arguments[3]) ?? 1 : 1)
+  let factor = arguments.count > 4 ? Double(arguments[4]) : nil
+  let pass = try ForwardPass(
+    openModel(arguments[0], ropeFactor: factor), jobs: arguments.count > 3 ? Int(arguments[3]) ?? 1 : 1)
   let ids = try readIDs(arguments[1])
   let states = try pass.embed([ids])
   for layer in 0..<pass.layerCount { try pass.apply(layer: layer, to: states) }
@@ -54,12 +56,16 @@ func evaluate(_ arguments: [String]) throws {
   print("\(Double(text.count * context) / seconds) tokens/s")
 }
 
-private func openModel(_ path: String) throws -> ModelSource {
+private func openModel(_ path: String, ropeFactor: Double? = nil) throws -> ModelSource {
   if path.hasSuffix(".gguf") {
     let file = try GGUFFile(reading: path)
     return try ModelSource(metadata: file.metadata, tensors: file.tensors, file: path)
   }
   let checkpoint = try Checkpoint(opening: path)
+  if let params = checkpoint.parameters {
+    let meta = try MetaParameters(params: params.root, tensors: checkpoint.tensors, ropeFactor: ropeFactor)
+    return try ModelSource(meta: meta, tensors: checkpoint.tensors)
+  }
   guard let config = checkpoint.config else { throw InputError(.missing, "no config.json", file: path) }
   return try ModelSource(config: config.root, tensors: checkpoint.tensors)
 }

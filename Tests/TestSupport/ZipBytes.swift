@@ -1,46 +1,46 @@
 /// Zip archives put together byte by byte, well-formed or not.
-struct ZipBytes {
-  struct Entry {
-    var name: String
-    var data: [UInt8]
+package struct ZipBytes {
+  package struct Entry {
+    package var name: String
+    package var data: [UInt8]
     /// What the entry decodes to, when `data` are deflated.
-    var decoded: [UInt8]?
-    var flags: UInt16 = 0x0808
-    var hasDescriptor = true
-    var localExtra: [UInt8] = []
-    var extra: [UInt8] = []
+    package var decoded: [UInt8]?
+    package var flags: UInt16 = 0x0808
+    package var hasDescriptor = true
+    package var localExtra: [UInt8] = []
+    package var extra: [UInt8] = []
     /// Lies of the local header and of the directory.
-    var localName: String?
-    var method: UInt16?
-    var crc: UInt32?
-    var size: UInt32?
-    var compressedSize: UInt32?
-    var offset: UInt32?
+    package var localName: String?
+    package var method: UInt16?
+    package var crc: UInt32?
+    package var size: UInt32?
+    package var compressedSize: UInt32?
+    package var offset: UInt32?
 
-    init(_ name: String, _ data: [UInt8], _ change: (inout Entry) -> Void = { _ in }) {
+    package init(_ name: String, _ data: [UInt8], _ change: (inout Entry) -> Void = { _ in }) {
       (self.name, self.data) = (name, data)
       change(&self)
     }
   }
 
-  var entries: [Entry]
-  var prefix: [UInt8] = []
-  var gap: [UInt8] = []
-  var suffix: [UInt8] = []
-  var comment: [UInt8] = []
-  var disk: UInt16 = 0
-  var hasEnd64 = false
+  package var entries: [Entry]
+  package var prefix: [UInt8] = []
+  package var gap: [UInt8] = []
+  package var suffix: [UInt8] = []
+  package var comment: [UInt8] = []
+  package var disk: UInt16 = 0
+  package var hasEnd64 = false
   /// Lies of the end record.
-  var count: UInt16?
-  var directoryOffset: UInt32?
-  var directorySize: UInt32?
+  package var count: UInt16?
+  package var directoryOffset: UInt32?
+  package var directorySize: UInt32?
 
-  init(_ entries: [Entry], _ change: (inout ZipBytes) -> Void = { _ in }) {
+  package init(_ entries: [Entry], _ change: (inout ZipBytes) -> Void = { _ in }) {
     self.entries = entries
     change(&self)
   }
 
-  var bytes: [UInt8] {
+  package var bytes: [UInt8] {
     var out = prefix
     var directory: [UInt8] = []
     for (place, entry) in entries.enumerated() {
@@ -78,22 +78,23 @@ struct ZipBytes {
   }
 
   /// A deflate stream of one stored block.
-  static func deflated(_ bytes: [UInt8]) -> [UInt8] {
+  package static func deflated(_ bytes: [UInt8]) -> [UInt8] {
     [1] + le(UInt16(bytes.count)) + le(~UInt16(bytes.count)) + bytes
   }
 
-  /// Bit by bit, from the definition.
-  static func crc(_ bytes: [UInt8]) -> UInt32 {
+  /// What eight steps of the definition make of each byte.
+  private static let remainders: [UInt32] = (0..<256).map { byte in
+    (0..<8).reduce(UInt32(byte)) { crc, _ in crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
+  }
+
+  package static func crc(_ bytes: [UInt8]) -> UInt32 {
     var crc = ~(0 as UInt32)
-    for byte in bytes {
-      crc ^= UInt32(byte)
-      for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xEDB8_8320 : crc >> 1 }
-    }
+    for byte in bytes { crc = crc >> 8 ^ remainders[Int(UInt8(truncatingIfNeeded: crc) ^ byte)] }
     return ~crc
   }
 }
 
 /// Little-endian bytes of `value`.
-func le<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
+package func le<T: FixedWidthInteger>(_ value: T) -> [UInt8] {
   (0..<MemoryLayout<T>.size).map { UInt8(truncatingIfNeeded: value >> T(8 * $0)) }
 }

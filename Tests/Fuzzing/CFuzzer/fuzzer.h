@@ -1,0 +1,7 @@
+// libFuzzer's entry for programs that keep their own main (LLVM 21, compiler-rt/include/fuzzer/FuzzerInterface.h).
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+int LLVMFuzzerRunDriver(int *argc, char ***argv, int (*callback)(const uint8_t *data, size_t size));
