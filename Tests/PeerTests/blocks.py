@@ -18,7 +18,7 @@ from block_data import IMPORTANCE, WEIGHTS, importance, weights
 
 COLUMNS = 2048
 DEFAULT = ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS",
-           "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"]
+           "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ1_S", "IQ1_M", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"]
 PLAIN = {"F32", "F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 
@@ -63,7 +63,7 @@ def main(work):
 
     failed = False
     for name in o.types.split(","):
-        for weighted in [False] if name in PLAIN else [False, True]:
+        for weighted in [False] if name in PLAIN else [True] if name in ggml.NEEDS_IMPORTANCE else [False, True]:
             total = wrong = 0
             differing = []
             every = sum(WEIGHTS.values()) * (sum(IMPORTANCE.values()) if weighted else 1)

@@ -22,7 +22,7 @@ PLAIN = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
 parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,"
-                    "TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
+                    "IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []
 
@@ -65,7 +65,8 @@ for name in o.types.split(","):
     record(f"{name}.values.bin", decoded(name, bits))
     if name.startswith("F8"):
         continue
-    record(f"{name}.bin", ggml.quantize(name, x, len(ROWS), COLUMNS))
+    if name not in ggml.NEEDS_IMPORTANCE:
+        record(f"{name}.bin", ggml.quantize(name, x, len(ROWS), COLUMNS))
     if name not in PLAIN:
         record(f"{name}.importance.bin", ggml.quantize(name, x, len(ROWS), COLUMNS, w))
 print(f"{len(changed)} files {'would change' if o.check else 'changed'} {' '.join(changed)}")
