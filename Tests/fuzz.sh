@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch pickle gguf imatrix tokenizer sentencepiece ranks config)
+[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch pickle gguf imatrix tokenizer sentencepiece ranks config params checklist)
 build=.build-fuzz
 
 "${SWIFT:-swift}" build -c release --scratch-path "$build" --product quern-fuzz -Xswiftc -sanitize=fuzzer,address \

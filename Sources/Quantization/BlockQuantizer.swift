@@ -12,9 +12,8 @@ public enum BlockQuantizer {
   ///   - x: rows one after another, all finite: what ggml does with NaN is undefined (see `firstNonFinite`).
   ///   - columns: elements of a row, a whole number of blocks of `type`.
   ///   - importance: of each column, shared by all rows; the weighted search is used when it is given. Formats that have
-  ///     none (`Q8_0`, plain numbers) ignore it, and some cannot do without (`requiresImportance`).
-  ///   - out: at least as many bytes as the blocks take; those are overwritten. Where finite weights overflow on the way, a block
-  ///     has a scale that is no finite number (`BlockDecoder.firstNonFiniteBlock`), also where ggml stops the process (IQ1, IQ2).
+  ///     none (`Q8_0`, plain numbers) ignore it.
+  ///   - out: at least as many bytes as the blocks take; those are overwritten.
   public static func quantize(
     _ x: Span<Float>, columns: Int, as type: DType, importance: Span<Float>?, into out: inout MutableRawSpan
   ) {
@@ -30,7 +29,6 @@ public enum BlockQuantizer {
     precondition(columns > 0 && columns % type.blockElements == 0 && x.count % columns == 0, "not whole rows of blocks")
     if let importance { precondition(importance.count == columns, "importance is not one a column") }
     precondition(out.byteCount / type.blockBytes >= x.count / type.blockElements, "too small an output")
-    precondition(importance != nil || !requiresImportance(type), "no importance; ask `requiresImportance` first")
     for row in 0..<x.count / columns {
       let values = x.extracting(row * columns..<(row + 1) * columns)
       var writer = ByteWriter(position: row * (columns / type.blockElements) * type.blockBytes)
@@ -50,17 +48,17 @@ public enum BlockQuantizer {
       case .q6_K: BlockQ6_K.quantize(values, importance: importance, &writer, &out)
       case .iq4_NL: BlockIQ4.quantizeNL(values, importance: importance, &writer, &out)
       case .iq4_XS: BlockIQ4.quantizeXS(values, importance: importance, &writer, &out)
+      case .iq2_XXS: BlockIQ2.quantize(values, importance: importance, .xxs, &writer, &out)
+      case .iq2_XS: BlockIQ2.quantize(values, importance: importance, .xs, &writer, &out)
+      case .iq2_S: BlockIQ2.quantize(values, importance: importance, .s, &writer, &out)
+      case .iq1_S: BlockIQ1.quantizeS(values, importance: importance, &writer, &out)
+      case .iq1_M: BlockIQ1.quantizeM(values, importance: importance, &writer, &out)
       case .tq1_0: BlockTernary.quantizeTQ1(values, &writer, &out)
       case .tq2_0: BlockTernary.quantizeTQ2(values, &writer, &out)
       case .q2_0: BlockTernary.quantizeQ2(values, &writer, &out)
       case .q1_0: BlockTernary.quantizeQ1(values, &writer, &out)
       case .mxfp4: BlockFloat4.quantizeMX(values, &writer, &out)
       case .nvfp4: BlockFloat4.quantizeNV(values, &writer, &out)
-      case .iq2_XXS: BlockIQ2.quantizeXXS(values, importance: importance, &writer, &out)
-      case .iq2_XS: BlockIQ2.quantizeXS(values, importance: importance, &writer, &out)
-      case .iq2_S: BlockIQ2.quantizeS(values, importance: importance, &writer, &out)
-      case .iq1_S: BlockIQ1.quantizeS(values, importance: importance, &writer, &out)
-      case .iq1_M: BlockIQ1.quantizeM(values, importance: importance, &writer, &out)
       default: preconditionFailure("\(type) has no quantizer; ask `supports` first")
       }
     }
@@ -70,8 +68,8 @@ public enum BlockQuantizer {
   public static func supports(_ type: DType) -> Bool {
     switch type {
     case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
-    case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M: true
+    case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }
   }

@@ -19,11 +19,9 @@ def weights(kind, shape, random):
         case "outliers":
             return floats(np.where(random.random(shape) < 0.004, 1e4, 1) * normal)
         case "powers":  # the largest of a block closely below a power of two, where logarithms round up
-            rows, columns = shape
-            exponents = np.repeat(random.integers(-140, 127, (rows, columns // 32)), 32, axis=1)
-            x = random.uniform(-0.9, 0.9, (rows, columns))
-            x[:, ::32] = 1 - random.integers(0, 64, (rows, columns // 32)) * 2.0**-24
-            return floats(np.ldexp(x, exponents))
+            x = random.uniform(-0.9, 0.9, shape).reshape(-1, 32)
+            x[:, 0] = 1 - random.integers(0, 64, len(x)) * 2.0**-24
+            return floats(np.ldexp(x, random.integers(-140, 127, (len(x), 1))).reshape(shape))
         case "zero":
             return floats(np.zeros(shape) * random.choice([1, -1], shape))
         case "sparse":

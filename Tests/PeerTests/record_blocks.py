@@ -11,18 +11,20 @@ from pathlib import Path
 import numpy as np
 
 import ggml
+import ggml_aborts
 from block_data import importance, weights
 
 FOLDER = Path(__file__).resolve().parents[2] / "fixtures/blocks"
 COLUMNS = 512
+NEEDS_IMPORTANCE = {"IQ2_XXS", "IQ2_XS", "IQ1_S"}
 ROWS = ["normal", "uniform", "heavy-tailed", "mixed", "sparse", "offset", "constant", "levels", "denormal squares",
         "huge squares", "all bits", "zero"]
 PLAIN = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP4"}  # importance is ignored by these
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ4_NL,IQ4_XS,"
-                    "IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,IQ4_NL,IQ4_XS,"
+                    "TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []
 
@@ -34,6 +36,12 @@ def record(name, array):
     changed.append(name)
     if not o.check:
         path.write_bytes(data)
+
+
+def quantized(name, importance=None):
+    if name.startswith(("IQ1", "IQ2", "IQ3")):
+        return ggml_aborts.block_by_block(name, x, importance)
+    return ggml.quantize(name, x, len(ROWS), COLUMNS, importance)
 
 
 def decoded(name, blocks):
@@ -65,9 +73,9 @@ for name in o.types.split(","):
     record(f"{name}.values.bin", decoded(name, bits))
     if name.startswith("F8"):
         continue
-    if name not in ggml.NEEDS_IMPORTANCE:
-        record(f"{name}.bin", ggml.quantize(name, x, len(ROWS), COLUMNS))
+    if name not in NEEDS_IMPORTANCE:
+        record(f"{name}.bin", quantized(name))
     if name not in PLAIN:
-        record(f"{name}.importance.bin", ggml.quantize(name, x, len(ROWS), COLUMNS, w))
+        record(f"{name}.importance.bin", quantized(name, w))
 print(f"{len(changed)} files {'would change' if o.check else 'changed'} {' '.join(changed)}")
 sys.exit(1 if changed else 0)

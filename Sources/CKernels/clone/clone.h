@@ -23,6 +23,8 @@
 #include "blocks_iq4.h"
 #include "ternary.h"
 #include "float4.h"
+#include "grid_8.h"
+#include "blocks_iq2.h"
 #include "decode.h"
 #include "decode_iq.h"
 
@@ -47,6 +49,9 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [12] = {quantize_q4_K, quantize_q4_K_weighted, decode_q4_K},
         [13] = {quantize_q5_K, quantize_q5_K_weighted, decode_q5_K},
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
+        [16] = {NULL, quantize_iq2_XXS_weighted, NULL},
+        [17] = {NULL, quantize_iq2_XS_weighted, NULL},
+        [22] = {quantize_iq2_S, quantize_iq2_S_weighted, NULL},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
         [30] = {quantize_bf16, quantize_bf16, decode_bf16},

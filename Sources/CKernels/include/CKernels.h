@@ -4,6 +4,8 @@
 // One clone is compiled for each instruction set, and one is chosen when the first kernel is asked for.
 #pragma once
 
+#include "grids_8.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,17 +38,3 @@ bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count
 
 // Whether none of x (count) is NaN or infinite.
 bool quern_all_finite(const float *x, int64_t count);
-
-// Grids of eight weights an entry: IQ1 and IQ2 blocks store indices into them. An entry is a code of two bits a weight, the
-// first weight lowest, each a level 0, 1 or 2.
-enum { QUERN_GRID_IQ2_XXS, QUERN_GRID_IQ2_XS, QUERN_GRID_IQ2_S, QUERN_GRID_IQ1, QUERN_GRIDS_8 };
-
-// The codes of all entries, in the order of their indices, which is ascending.
-const uint16_t *quern_grid_8_codes(int grid, int *count);
-
-// The index of a code, or -1 when it is none of the grid.
-int quern_grid_8_index(int grid, uint16_t code);
-
-// The entries that a quantizer tries in place of a code that is not of the grid, as codes in the order in which it tries them.
-// None for a code of the grid, and for what is no code.
-const uint16_t *quern_grid_8_neighbours(int grid, uint16_t code, int *count);

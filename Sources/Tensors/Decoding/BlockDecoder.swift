@@ -36,17 +36,17 @@ public enum BlockDecoder {
     case .q6_K: for i in 0..<blocks { KBlocks.q6_K(bytes, 210 * i, &x, 256 * i) }
     case .iq4_NL: for i in 0..<blocks { NonlinearBlocks.iq4_NL(bytes, 18 * i, &x, 32 * i) }
     case .iq4_XS: for i in 0..<blocks { NonlinearBlocks.iq4_XS(bytes, 136 * i, &x, 256 * i) }
+    case .iq2_XXS: for i in 0..<blocks { Grid8Blocks.iq2_XXS(bytes, 66 * i, &x, 256 * i) }
+    case .iq2_XS: for i in 0..<blocks { Grid8Blocks.iq2_XS(bytes, 74 * i, &x, 256 * i) }
+    case .iq2_S: for i in 0..<blocks { Grid8Blocks.iq2_S(bytes, 82 * i, &x, 256 * i) }
+    case .iq1_S: for i in 0..<blocks { Grid8Blocks.iq1_S(bytes, 50 * i, &x, 256 * i) }
+    case .iq1_M: for i in 0..<blocks { Grid8Blocks.iq1_M(bytes, 56 * i, &x, 256 * i) }
     case .tq1_0: for i in 0..<blocks { TernaryBlocks.tq1_0(bytes, 54 * i, &x, 256 * i) }
     case .tq2_0: for i in 0..<blocks { TernaryBlocks.tq2_0(bytes, 66 * i, &x, 256 * i) }
     case .q2_0: for i in 0..<blocks { TernaryBlocks.q2_0(bytes, 18 * i, &x, 64 * i) }
     case .q1_0: for i in 0..<blocks { TernaryBlocks.q1_0(bytes, 18 * i, &x, 128 * i) }
     case .mxfp4: for i in 0..<blocks { Float4Blocks.mxfp4(bytes, 17 * i, &x, 32 * i) }
     case .nvfp4: for i in 0..<blocks { Float4Blocks.nvfp4(bytes, 36 * i, &x, 64 * i) }
-    case .iq2_XXS: for i in 0..<blocks { Grid8Blocks.iq2_XXS(bytes, 66 * i, &x, 256 * i) }
-    case .iq2_XS: for i in 0..<blocks { Grid8Blocks.iq2_XS(bytes, 74 * i, &x, 256 * i) }
-    case .iq2_S: for i in 0..<blocks { Grid8Blocks.iq2_S(bytes, 82 * i, &x, 256 * i) }
-    case .iq1_S: for i in 0..<blocks { Grid8Blocks.iq1_S(bytes, 50 * i, &x, 256 * i) }
-    case .iq1_M: for i in 0..<blocks { Grid8Blocks.iq1_M(bytes, 56 * i, &x, 256 * i) }
     default: preconditionFailure("\(type) has no decoder; ask `supports` first")
     }
   }
@@ -55,8 +55,9 @@ public enum BlockDecoder {
   public static func supports(_ type: DType) -> Bool {
     switch type {
     case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K,
-      .q6_K, .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M:
+      .q6_K:
       true
+    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M: true
     case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }

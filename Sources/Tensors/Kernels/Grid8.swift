@@ -1,37 +1,45 @@
 import CKernels
 
-/// The grids that IQ1 and IQ2 blocks store indices into: each entry says the levels of eight weights.
+/// Groups of eight levels 0, 1 and 2 that IQ2_XXS, IQ2_XS, IQ2_S and IQ1 can store: 256 to 2,048 of the 6,561 there are.
 ///
-/// An entry is a code of two bits a weight, the first weight lowest; a level is 0, 1 or 2. Source: llama.cpp 0c1e57098,
-/// ggml-quants.c (`kgrid_2bit_256`, `_512`, `_1024`, `kgrid_1bit_2048`, `iq2xs_init_impl`).
-package enum Grid8: Int32, CaseIterable, Sendable {
-  case iq2_XXS, iq2_XS, iq2_S
-  /// Of IQ1_S and IQ1_M.
-  case iq1
+/// A group is named by its code, two bits a level and the first level lowest. The tables are those of the kernels, taken over
+/// when a format is first used.
+package struct Grid8: Sendable {
+  package static let iq2_XXS = unsafe Grid8(quern_grid_iq2_XXS())
+  package static let iq2_XS = unsafe Grid8(quern_grid_iq2_XS())
+  package static let iq2_S = unsafe Grid8(quern_grid_iq2_S())
+  package static let iq1 = unsafe Grid8(quern_grid_iq1())
 
-  /// How many entries there are.
-  package var count: Int { unsafe codes.count }
+  /// Codes of the entries.
+  package let codes: [UInt16]
+  /// The entry of each group, −1 off the grid.
+  private let entries: [Int16]
+  private let neighbours: [[UInt16]]
 
-  /// The code of entry `index`.
-  package func code(at index: Int) -> UInt16 { unsafe codes[index] }
-
-  /// The index of the entry `code`, or nil when the grid has none such.
-  package func index(of code: UInt16) -> Int? {
-    let index = quern_grid_8_index(rawValue, code)
-    return index < 0 ? nil : Int(index)
+  private init(_ grid: UnsafePointer<quern_grid_8>) {
+    let grid = unsafe grid.pointee
+    let groups = 0..<Int(QUERN_GRID_8_GROUPS)
+    codes = unsafe (0..<Int(grid.entries)).map { unsafe grid.codes[$0] }
+    entries = groups.map { unsafe grid.entry_of[$0] }
+    neighbours = groups.map { group in
+      let first = unsafe Int(grid.first_chunk_of[group]) * Int(QUERN_GRID_8_CHUNK)
+      return unsafe (0..<Int(grid.neighbours_of[group])).map { unsafe grid.neighbours[first + $0] }
+    }
   }
 
-  /// Calls `body` with each entry that a quantizer tries in place of `code`, in that order: those at the few smallest distances
-  /// from it, nearer ones first, and of equally near ones that with the lower index. None for a code of the grid.
-  package func forEachNeighbour(of code: UInt16, _ body: (UInt16) -> Void) {
-    var count: Int32 = 0
-    guard let first = unsafe quern_grid_8_neighbours(rawValue, code, &count) else { return }
-    for place in 0..<Int(count) { unsafe body(first[place]) }
+  /// The number of a group to the base three.
+  private func group(of code: UInt16) -> Int {
+    var group = 0
+    for i in stride(from: 14, through: 0, by: -2) { group = 3 * group + Int(code >> UInt16(i) & 3) }
+    return group
   }
 
-  private var codes: UnsafeBufferPointer<UInt16> {
-    var count: Int32 = 0
-    let first = unsafe quern_grid_8_codes(rawValue, &count)
-    return unsafe UnsafeBufferPointer(start: first, count: Int(count))
+  /// The entry of `code`; nil off the grid.
+  package func entry(of code: UInt16) -> Int? {
+    let entry = entries[group(of: code)]
+    return entry < 0 ? nil : Int(entry)
   }
+
+  /// Codes of the entries closest to `code`, nearest first and in the order of the grid where equally near; none on the grid.
+  package func neighbours(of code: UInt16) -> [UInt16] { neighbours[group(of: code)] }
 }

@@ -12,7 +12,7 @@ import Tokenizers
 ///
 /// The law of each: whatever the bytes are, they are read or refused with an `InputError`, in bounded time and memory.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config
+  case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist
 
   /// Reads `bytes` as what the target reads.
   /// - Parameter folder: for readers of files; its files are overwritten.
@@ -33,6 +33,11 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         try FuzzTarget.tokenize(Tokenizer(sentencePiece: bytes, TokenizerSources(tokenizer: nil)))
       case .ranks: try FuzzTarget.tokenize(Tokenizer(rankFile: bytes, generation: .threeOne))
       case .config: try FuzzTarget.config(JSONDocument(parsing: bytes).root)
+      case .params: try FuzzTarget.params(bytes, folder)
+      case .checklist:
+        try folder.write("listed/params.json", "{}")
+        try folder.write("listed/checklist.chk", bytes)
+        _ = try InputChecklist(of: folder.path("listed")).verify(jobs: 1)
       }
       return nil
     } catch let error as InputError {
@@ -71,6 +76,18 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   private static func config(_ config: JSONValue) throws {
     let parameters = try LlamaParameters(config: config)
     _ = try parameters.metadata(folder: "model", config: config, generation: nil, parameterCount: 1, fileType: 0)
+  }
+
+  /// Meta's params.json before shards that are right.
+  private static func params(_ bytes: [UInt8], _ folder: TemporaryFolder) throws {
+    if try !folder.names().contains("meta") { try MetaModel.small.write(to: folder, "meta", shards: 4) }
+    try folder.write("meta/params.json", bytes)
+    let checkpoint = try Checkpoint(opening: folder.path("meta"))
+    guard let params = checkpoint.parameters?.root else { return }
+    let meta = try MetaParameters(params: params, tensors: checkpoint.tensors)
+    for tensor in try ModelSource(meta: meta, tensors: checkpoint.tensors).tensors {
+      _ = try tensor.read(rows: tensor.rows - 1..<tensor.rows)
+    }
   }
 
   /// A pickle with the rest of an archive around it, so that changed bytes still have the right checksum.
