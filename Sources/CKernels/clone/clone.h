@@ -25,6 +25,7 @@
 #include "float4.h"
 #include "grid_8.h"
 #include "blocks_iq2.h"
+#include "blocks_iq1.h"
 #include "decode.h"
 #include "decode_iq.h"
 
@@ -51,6 +52,8 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
         [16] = {NULL, quantize_iq2_XXS_weighted, NULL},
         [17] = {NULL, quantize_iq2_XS_weighted, NULL},
+        [19] = {NULL, quantize_iq1_S_weighted, NULL},
+        [29] = {quantize_iq1_M, quantize_iq1_M_weighted, NULL},
         [22] = {quantize_iq2_S, quantize_iq2_S_weighted, NULL},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
