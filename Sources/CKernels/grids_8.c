@@ -301,6 +301,12 @@ static void build(struct tables *t, int entries, const uint16_t *codes, uint16_t
   }
 }
 
+static void fill(int entries, const uint16_t *codes, const uint8_t *values, uint8_t (*out)[8]) {
+  for (int j = 0; j < entries; j++) {
+    for (int i = 0; i < 8; i++) out[j][i] = values[codes[j] >> 2 * i & 3];
+  }
+}
+
 static struct tables xxs;
 static uint16_t neighbours_xxs[10071 * QUERN_GRID_8_CHUNK];  // as many as there are
 static pthread_once_t xxs_once = PTHREAD_ONCE_INIT;
@@ -343,4 +349,59 @@ static void build_one(void) { build(&one, 2048, codes_one, neighbours_one, 3); }
 const struct quern_grid_8 *quern_grid_iq1(void) {
   pthread_once(&one_once, build_one);
   return &one.face;
+}
+
+static uint8_t values_xxs[256][8];
+static pthread_once_t values_xxs_once = PTHREAD_ONCE_INIT;
+
+static void fill_xxs(void) { fill(256, codes_xxs, (const uint8_t[3]){8, 25, 43}, values_xxs); }
+
+const uint8_t (*quern_values_iq2_XXS(void))[8] {
+  pthread_once(&values_xxs_once, fill_xxs);
+  return values_xxs;
+}
+
+static uint8_t values_xs[512][8];
+static pthread_once_t values_xs_once = PTHREAD_ONCE_INIT;
+
+static void fill_xs(void) { fill(512, codes_xs, (const uint8_t[3]){8, 25, 43}, values_xs); }
+
+const uint8_t (*quern_values_iq2_XS(void))[8] {
+  pthread_once(&values_xs_once, fill_xs);
+  return values_xs;
+}
+
+static uint8_t values_s[1024][8];
+static pthread_once_t values_s_once = PTHREAD_ONCE_INIT;
+
+static void fill_s(void) { fill(1024, codes_s, (const uint8_t[3]){8, 25, 43}, values_s); }
+
+const uint8_t (*quern_values_iq2_S(void))[8] {
+  pthread_once(&values_s_once, fill_s);
+  return values_s;
+}
+
+static uint8_t values_one[2048][8];
+static pthread_once_t values_one_once = PTHREAD_ONCE_INIT;
+
+static void fill_one(void) { fill(2048, codes_one, (const uint8_t[3]){0, 8, 16}, values_one); }
+
+const uint8_t (*quern_values_iq1(void))[8] {
+  pthread_once(&values_one_once, fill_one);
+  return values_one;
+}
+
+static uint8_t even_signs[128][8];
+static pthread_once_t even_signs_once = PTHREAD_ONCE_INIT;
+
+static void fill_even_signs(void) {
+  for (int seven = 0; seven < 128; seven++) {
+    int signs = seven | (__builtin_popcount((unsigned)seven) & 1) << 7;
+    for (int i = 0; i < 8; i++) even_signs[seven][i] = signs >> i & 1 ? 0xff : 0;
+  }
+}
+
+const uint8_t (*quern_even_signs(void))[8] {
+  pthread_once(&even_signs_once, fill_even_signs);
+  return even_signs;
 }

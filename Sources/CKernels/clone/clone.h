@@ -28,6 +28,7 @@
 #include "blocks_iq1.h"
 #include "decode.h"
 #include "decode_iq.h"
+#include "decode_grid_8.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
@@ -50,13 +51,13 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [12] = {quantize_q4_K, quantize_q4_K_weighted, decode_q4_K},
         [13] = {quantize_q5_K, quantize_q5_K_weighted, decode_q5_K},
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
-        [16] = {NULL, quantize_iq2_XXS_weighted, NULL},
-        [17] = {NULL, quantize_iq2_XS_weighted, NULL},
-        [19] = {NULL, quantize_iq1_S_weighted, NULL},
-        [29] = {quantize_iq1_M, quantize_iq1_M_weighted, NULL},
-        [22] = {quantize_iq2_S, quantize_iq2_S_weighted, NULL},
+        [16] = {NULL, quantize_iq2_XXS_weighted, decode_iq2_XXS},
+        [17] = {NULL, quantize_iq2_XS_weighted, decode_iq2_XS},
+        [19] = {NULL, quantize_iq1_S_weighted, decode_iq1_S},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
+        [22] = {quantize_iq2_S, quantize_iq2_S_weighted, decode_iq2_S},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
+        [29] = {quantize_iq1_M, quantize_iq1_M_weighted, decode_iq1_M},
         [30] = {quantize_bf16, quantize_bf16, decode_bf16},
         [34] = {quantize_tq1_0, quantize_tq1_0, decode_tq1_0},
         [35] = {quantize_tq2_0, quantize_tq2_0, decode_tq2_0},

@@ -97,7 +97,7 @@ static void quantize_nvfp4(const float *x, uint8_t *out, int64_t rows, int64_t c
       const float *part = x + 16 * group;
       vf m = {};
       UNROLLED for (int i = 0; i < 16; i += LANES) m = larger(magnitude(load(part + i)), m);
-      uint8_t code = fraction_code(__builtin_reduce_max(m) / 6.0f);
+      uint8_t code = fraction_code(__builtin_bit_cast(float, __builtin_reduce_max((vi)m)) / 6.0f);
       out[group] = code;
       store_float4(part, 16, fraction_scale(code), out + 4 + 8 * group);
     }

@@ -1,5 +1,7 @@
 // Groups of eight levels that must be entries of a grid (IQ2 and IQ1).
 
+typedef float float8 __attribute__((vector_size(32)));
+
 // The code of the first neighbour of `group` with the least error, or -1 where every error is beyond all numbers. error[q][i] is
 // what weight i adds to it with level q.
 INLINE int grid_8_nearest(const struct quern_grid_8 *grid, int group, const float error[3][8]) {
@@ -21,13 +23,18 @@ INLINE int grid_8_nearest(const struct quern_grid_8 *grid, int group, const floa
     least = choose(better, sum, least);
     place = ((vu)better & (uint32_t)at) | (~(vu)better & place);
   }
-  // Of equal errors the earlier neighbour's.
-  float smallest = __builtin_reduce_min(least);
-  if (!(smallest < __FLT_MAX__)) return -1;
-  vu lane;
-  UNROLLED for (int k = 0; k < LANES; k++) lane[k] = (uint32_t)k;
-  vi is_least = least == smallest;
-  return neighbours[__builtin_reduce_min(((vu)is_least & (place + lane)) | ~(vu)is_least)];
+  // No error is negative, so that they are in the order of their bits. Of equal ones the earlier neighbour's.
+  int32_t smallest = __builtin_reduce_min((vi)least);
+  if (UNLIKELY(smallest == 0x7f7fffff)) return -1;
+  uint32_t lanes = lane_mask((vi)least == smallest), places[LANES];
+  if (count <= LANES) return neighbours[__builtin_ctz(lanes)];
+  __builtin_memcpy(places, &place, sizeof places);
+  uint32_t first = places[__builtin_ctz(lanes)] + (uint32_t)__builtin_ctz(lanes);
+  while (UNLIKELY(lanes &= lanes - 1)) {
+    uint32_t other = places[__builtin_ctz(lanes)] + (uint32_t)__builtin_ctz(lanes);
+    if (other < first) first = other;
+  }
+  return neighbours[first];
 }
 
 // The IQ2 formats, one of which each kernel is made for.
@@ -81,12 +88,13 @@ INLINE void iq2_fit(const float *x, const float *w, int size, const vu *codes, v
 // The code of an eight off the grid becomes its nearest neighbour's. False where every error is beyond all numbers.
 INLINE bool iq2_move(const struct quern_grid_8 *grid, const float *x, const float *root, float scale, uint32_t number,
                      uint32_t *code) {
+  float8 xs, roots;
   float error[3][8];
-  for (int q = 0; q < 3; q++) {
-    for (int i = 0; i < 8; i++) {
-      float difference = scale * (float)(2 * q + 1) - x[i];
-      error[q][i] = root[i] * difference * difference;
-    }
+  __builtin_memcpy(&xs, x, sizeof xs);
+  __builtin_memcpy(&roots, root, sizeof roots);
+  UNROLLED for (int q = 0; q < 3; q++) {
+    float8 difference = scale * (float)(2 * q + 1) - xs, squared = roots * difference * difference;
+    __builtin_memcpy(error[q], &squared, sizeof squared);
   }
   int nearest = grid_8_nearest(grid, (int)number, error);
   if (nearest >= 0) *code = (uint32_t)nearest;

@@ -7,7 +7,8 @@ INLINE float largest_magnitude(const float *x, int n) {
     m[0] = larger(magnitude(load(x + i)), m[0]);
     m[1] = larger(magnitude(load(x + i + LANES)), m[1]);
   }
-  return __builtin_reduce_max(larger(m[0], m[1]));
+  // Magnitudes are in the order of their bits.
+  return __builtin_bit_cast(float, __builtin_reduce_max((vi)larger(m[0], m[1])));
 }
 
 // Levels 0, 1, 2 of x (n) with the scale d = its largest magnitude. Where 1 / d overflows, ggml converts infinity or NaN to an
