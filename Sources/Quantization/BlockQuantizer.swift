@@ -46,6 +46,8 @@ public enum BlockQuantizer {
       case .q4_K: BlockQ45_K.quantize(values, bits: 4, importance: importance, &writer, &out)
       case .q5_K: BlockQ45_K.quantize(values, bits: 5, importance: importance, &writer, &out)
       case .q6_K: BlockQ6_K.quantize(values, importance: importance, &writer, &out)
+      case .iq3_XXS: BlockIQ3.quantizeXXS(values, importance: importance, &writer, &out)
+      case .iq3_S: BlockIQ3.quantizeS(values, importance: importance, &writer, &out)
       case .iq4_NL: BlockIQ4.quantizeNL(values, importance: importance, &writer, &out)
       case .iq4_XS: BlockIQ4.quantizeXS(values, importance: importance, &writer, &out)
       case .iq2_XXS: BlockIQ2.quantize(values, importance: importance, .xxs, &writer, &out)
@@ -68,7 +70,7 @@ public enum BlockQuantizer {
   public static func supports(_ type: DType) -> Bool {
     switch type {
     case .f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K: true
-    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M: true
+    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M, .iq3_XXS, .iq3_S: true
     case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }

@@ -1,8 +1,9 @@
 """Records fixtures/blocks with libgguf: what ggml's quantizers write for hard rows, and what random blocks mean.
 
-    record_blocks.py [--check] [--types Q4_K,...]
+    record_blocks.py [--check] [--types Q4_K,...] [--ggml LIBRARY]
 
-`--check` writes nothing and exits with 1 when a file would change.
+`--check` writes nothing and exits with 1 when a file would change. Of a super-block on which ggml (libggml-base, LIBRARY)
+aborts, what is recorded is how we mark it as refused: zeros with a scale that is NaN.
 """
 import argparse
 import sys
@@ -23,7 +24,7 @@ PLAIN = {"F16", "BF16", "Q8_0", "TQ1_0", "TQ2_0", "Q1_0", "Q2_0", "MXFP4", "NVFP
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,IQ4_NL,IQ4_XS,"
+parser.add_argument("--types", default="F16,BF16,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K,IQ2_XXS,IQ2_XS,IQ2_S,IQ1_S,IQ1_M,IQ3_XXS,IQ3_S,IQ4_NL,IQ4_XS,"
                     "TQ1_0,TQ2_0,MXFP4,NVFP4,Q1_0,Q2_0,F8_E4M3,F8_E5M2")
 o = parser.parse_args()
 changed = []

@@ -109,7 +109,7 @@ enum BlockPath: CaseIterable {
     arguments: [
       (DType.f32, 0), (.f16, 0.00025), (.bf16, 0.002), (.q8_0, 0.0065), (.q6_K, 0.024), (.q5_K, 0.046), (.q5_1, 0.05),
       (.q5_0, 0.055), (.q4_K, 0.092), (.q4_1, 0.102), (.q4_0, 0.115), (.q3_K, 0.20), (.q2_K, 0.38),
-      (.iq4_NL, 0.095), (.iq4_XS, 0.097), (.mxfp4, 0.14), (.nvfp4, 0.12),
+      (.iq4_NL, 0.095), (.iq4_XS, 0.097), (.mxfp4, 0.14), (.nvfp4, 0.12), (.iq3_S, 0.20), (.iq3_XXS, 0.26),
     ] as [(DType, Float)])
   func losesNoMoreThanTheFormatMust(type: DType, bound: Float) throws {
     let x = Self.normal(64 * 512, seed: 11)

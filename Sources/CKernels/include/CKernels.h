@@ -4,6 +4,7 @@
 // One clone is compiled for each instruction set, and one is chosen when the first kernel is asked for.
 #pragma once
 
+#include "grids_4.h"
 #include "grids_8.h"
 
 #include <stdbool.h>

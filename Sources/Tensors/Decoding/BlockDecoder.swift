@@ -34,6 +34,8 @@ public enum BlockDecoder {
     case .q4_K: for i in 0..<blocks { KBlocks.q4_K(bytes, 144 * i, &x, 256 * i) }
     case .q5_K: for i in 0..<blocks { KBlocks.q5_K(bytes, 176 * i, &x, 256 * i) }
     case .q6_K: for i in 0..<blocks { KBlocks.q6_K(bytes, 210 * i, &x, 256 * i) }
+    case .iq3_XXS: for i in 0..<blocks { Grid4Blocks.iq3_XXS(bytes, 98 * i, &x, 256 * i) }
+    case .iq3_S: for i in 0..<blocks { Grid4Blocks.iq3_S(bytes, 110 * i, &x, 256 * i) }
     case .iq4_NL: for i in 0..<blocks { NonlinearBlocks.iq4_NL(bytes, 18 * i, &x, 32 * i) }
     case .iq4_XS: for i in 0..<blocks { NonlinearBlocks.iq4_XS(bytes, 136 * i, &x, 256 * i) }
     case .iq2_XXS: for i in 0..<blocks { Grid8Blocks.iq2_XXS(bytes, 66 * i, &x, 256 * i) }
@@ -57,7 +59,7 @@ public enum BlockDecoder {
     case .f64, .f32, .f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K,
       .q6_K:
       true
-    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M: true
+    case .iq2_XXS, .iq2_XS, .iq2_S, .iq1_S, .iq1_M, .iq3_XXS, .iq3_S: true
     case .iq4_NL, .iq4_XS, .tq1_0, .tq2_0, .q2_0, .q1_0, .mxfp4, .nvfp4: true
     default: false
     }

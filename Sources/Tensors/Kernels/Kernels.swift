@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Each does what `BlockDecoder.decodeReference` and `BlockQuantizer.quantizeReference` define, to the bit, on every
 /// instruction set. The best set of the machine is chosen when the first kernel is asked for; the environment variable
-/// `QUERN_ISA` names another one. This is the only file with pointers into C.
+/// `QUERN_ISA` names another one. Pointers into C are only here and in the tables beside it.
 public enum Kernels {
   /// The instruction set in use: `v4`, `v3` (levels of x86-64), `arm64` or `baseline`.
   public static var instructionSet: String { unsafe String(cString: quern_kernels_isa()) }
