@@ -205,15 +205,9 @@ INLINE vi iq1_move(const struct quern_grid_8 *grid, int n, const float *x, const
       if (grid->entry_of[number[k]] >= 0 || lost[k]) continue;
       const float *xe = x + n * k + 8 * eight, *we = w + n * k + 8 * eight;
       bool down = n == 32 || eight == 0 ? shifts[k] > 1 : shifts[k] & 1;
-      float error[3][8];
-      for (int q = 0; q < 3; q++) {
-        float value = scale[k] * ((float)q - (down ? 1.125f : 0.875f));
-        for (int i = 0; i < 8; i++) {
-          float difference = value - xe[i];
-          error[q][i] = we[i] * difference * difference;
-        }
-      }
-      int nearest = grid_8_nearest(grid, (int)number[k], error);
+      struct grid_8_eight e = grid_8_load(xe, we);
+      vf levels = down ? grid_8_levels(-1.125f, -0.125f, 0.875f) : grid_8_levels(-0.875f, 0.125f, 1.125f);
+      int nearest = grid_8_nearest(grid, number[k], &e, scale[k] * levels);
       if (nearest < 0) lost[k] = -1;
       code[k] = (uint32_t)nearest;
       moved[k] = -1;
