@@ -17,7 +17,7 @@ hits=$(git grep -lE '(/tmp/|/home/|/root/)' -- Sources docs README.md CHANGELOG.
 
 # Tables of a vendor's format are exempt.
 while read -r lines file; do
-  case "$file" in *Tables*|*Grid*|total) continue ;; esac
+  case "$file" in *Tables*|*Grid*|*grids_*|total) continue ;; esac
   [ "$lines" -le 400 ] || complain "$file has $lines lines; split it by topic (400 at most)"
 done < <(git ls-files 'Sources/*.swift' 'Sources/*.c' 'Sources/*.h' 'Sources/*.inc' 'Tests/*.swift' | xargs wc -l | awk '{print $1, $2}')
 

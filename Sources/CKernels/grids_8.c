@@ -372,7 +372,7 @@ static pthread_once_t values_xxs_once = PTHREAD_ONCE_INIT;
 
 static void fill_xxs(void) { fill(256, codes_xxs, (const uint8_t[3]){8, 25, 43}, values_xxs); }
 
-const uint8_t (*quern_values_iq2_XXS(void))[8] {
+const uint8_t (*quern_grid_values_iq2_XXS(void))[8] {
   pthread_once(&values_xxs_once, fill_xxs);
   return values_xxs;
 }
@@ -382,7 +382,7 @@ static pthread_once_t values_xs_once = PTHREAD_ONCE_INIT;
 
 static void fill_xs(void) { fill(512, codes_xs, (const uint8_t[3]){8, 25, 43}, values_xs); }
 
-const uint8_t (*quern_values_iq2_XS(void))[8] {
+const uint8_t (*quern_grid_values_iq2_XS(void))[8] {
   pthread_once(&values_xs_once, fill_xs);
   return values_xs;
 }
@@ -392,7 +392,7 @@ static pthread_once_t values_s_once = PTHREAD_ONCE_INIT;
 
 static void fill_s(void) { fill(1024, codes_s, (const uint8_t[3]){8, 25, 43}, values_s); }
 
-const uint8_t (*quern_values_iq2_S(void))[8] {
+const uint8_t (*quern_grid_values_iq2_S(void))[8] {
   pthread_once(&values_s_once, fill_s);
   return values_s;
 }
@@ -402,7 +402,7 @@ static pthread_once_t values_one_once = PTHREAD_ONCE_INIT;
 
 static void fill_one(void) { fill(2048, codes_one, (const uint8_t[3]){0, 8, 16}, values_one); }
 
-const uint8_t (*quern_values_iq1(void))[8] {
+const uint8_t (*quern_grid_values_iq1(void))[8] {
   pthread_once(&values_one_once, fill_one);
   return values_one;
 }
@@ -417,7 +417,7 @@ static void fill_even_signs(void) {
   }
 }
 
-const uint8_t (*quern_even_signs(void))[8] {
+const uint8_t (*quern_grid_even_signs(void))[8] {
   pthread_once(&even_signs_once, fill_even_signs);
   return even_signs;
 }

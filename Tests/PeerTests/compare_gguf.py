@@ -1,4 +1,5 @@
-"""Two GGUF files tensor by tensor and key by key, read by gguf-py.
+"""Two GGUF files tensor by tensor and key by key, read by gguf-py: llama.cpp's own where the peers are, which knows types that
+the published one does not yet.
 
     compare_gguf.py OURS THEIRS [--metadata] [--allow KEY=REASON ...]
 
@@ -7,8 +8,11 @@ Prints what differs; exit 1 when a tensor's type, shape or any byte differs, whe
 """
 import argparse
 import sys
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(sys.prefix) / "llama.cpp/gguf-py"))
 from gguf import GGUFReader
 
 parser = argparse.ArgumentParser()

@@ -3,18 +3,26 @@
     conversions.py VENV QUERN TINY_LLAMA
 
 For tiny-llama and, when it was made, SmolLM2: convert_hf_to_gguf.py --outtype bf16, then llama-quantize to each type, beside
-one `quern convert --type`. The metadata of the BF16 conversion is compared key by key as well, and a GGUF of ours must
+one `quern convert --type`; of tiny-llama also every other type that llama-quantize has, and those of few bits with an
+importance matrix of random numbers. The metadata of the BF16 conversion is compared key by key as well, and a GGUF of ours must
 come through `llama-quantize COPY` unchanged.
 """
 import os
+import struct
 import subprocess
 import sys
 import tempfile
+
+import numpy as np
+from gguf import GGUFReader
 
 venv, quern, tiny = sys.argv[1:4]
 here = os.path.dirname(os.path.abspath(__file__))
 python = sys.executable
 TYPES = "Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K_S Q4_K_M Q5_K_S Q5_K_M Q6_K".split()
+OTHERS = """F16 Q2_K Q3_K_S Q3_K_M Q3_K_L IQ3_S IQ3_M IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4_MOE Q1_0 Q2_0""".split()
+WITH_IMPORTANCE = """IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ2_M Q2_K_S IQ3_XXS IQ3_XS IQ3_M Q2_K Q3_K_M Q4_0 Q4_1 Q4_K_M Q5_K_M Q6_K IQ4_NL
+    IQ4_XS""".split()
 quantize = f"{venv}/llama.cpp/build/bin/llama-quantize"
 
 # Keys that may differ, with the reason.
@@ -44,6 +52,19 @@ def compare(label, ours, theirs, *flags):
         print(done.stderr[-2000:])
 
 
+def write_importance(model, path):
+    """A random importance matrix for every matrix of a GGUF, in llama-imatrix's older form."""
+    random = np.random.default_rng(5)
+    matrices = [t for t in GGUFReader(model).tensors if len(t.shape) > 1]
+    with open(path, "wb") as file:
+        file.write(struct.pack("<i", len(matrices)))
+        for tensor in matrices:
+            name, columns = tensor.name.encode(), int(tensor.shape[0])
+            file.write(struct.pack("<i", len(name)) + name + struct.pack("<ii", 1, columns))
+            file.write((random.standard_normal(columns) ** 2 + 1e-3).astype("<f4").tobytes())
+        file.write(struct.pack("<i", 1) + struct.pack("<i", 4) + b"text")
+
+
 models = [("tiny-llama", tiny, ["--pre", "llama-bpe"])]
 if os.path.exists(f"{venv}/smollm2/config.json"):
     models.append(("SmolLM2-135M", f"{venv}/smollm2", []))
@@ -57,11 +78,17 @@ with tempfile.TemporaryDirectory() as work:
         run(quern, "convert", folder, "-o", ours, "--type", "BF16", "--force", "--quiet")
         allow = [f"--allow={key}={reason}" for key, reason in REASONS.items()]
         compare(f"{name} BF16, metadata", ours, base, "--metadata", *allow)
-        for kind in TYPES:
-            theirs = f"{work}/theirs.gguf"
+        theirs = f"{work}/theirs.gguf"
+        for kind in TYPES + (OTHERS if name == "tiny-llama" else []):
             run(quantize, base, theirs, kind, "2")
             run(quern, "convert", folder, "-o", ours, "--type", kind, "--force", "--quiet")
             compare(f"{name} {kind}", ours, theirs)
+        matrix = f"{work}/importance.dat"
+        write_importance(base, matrix)
+        for kind in WITH_IMPORTANCE if name == "tiny-llama" else []:
+            run(quantize, "--imatrix", matrix, base, theirs, kind, "2")
+            run(quern, "convert", folder, "-o", ours, "--type", kind, "--imatrix", matrix, "--force", "--quiet")
+            compare(f"{name} {kind} with importance", ours, theirs)
         copy = f"{work}/copy.gguf"
         run(quantize, ours, copy, "COPY")
         same = open(ours, "rb").read() == open(copy, "rb").read()

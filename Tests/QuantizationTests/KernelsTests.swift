@@ -6,7 +6,7 @@ import Testing
 /// Every kernel gives the bytes of its definition on every instruction set of this machine.
 @Suite(.serialized) struct QuantizeKernelsTests {
   static let types: [DType] = DType.allCases.filter {
-    BlockQuantizer.supports($0) && ![.iq1_S, .iq1_M, .iq3_XXS, .iq3_S].contains($0)
+    BlockQuantizer.supports($0) && ![.iq1_S, .iq1_M].contains($0)
   }
 
   /// Kinds of rows, hard ones among them.

@@ -20,15 +20,19 @@
 #include "blocks6_K.h"
 #include "legacy.h"
 #include "legacy_weighted.h"
+#include "grid_4.h"
+#include "blocks_iq3.h"
 #include "blocks_iq4.h"
 #include "ternary.h"
 #include "float4.h"
 #include "grid_8.h"
 #include "blocks_iq2.h"
+#include "ternary_split.h"
 #include "blocks_iq1.h"
 #include "decode.h"
 #include "decode_iq.h"
 #include "decode_grid_8.h"
+#include "decode_few.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
@@ -53,8 +57,10 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [14] = {quantize_q6_K, quantize_q6_K_weighted, decode_q6_K},
         [16] = {NULL, quantize_iq2_XXS_weighted, decode_iq2_XXS},
         [17] = {NULL, quantize_iq2_XS_weighted, decode_iq2_XS},
+        [18] = {quantize_iq3_XXS, quantize_iq3_XXS_weighted, decode_iq3_XXS},
         [19] = {NULL, quantize_iq1_S_weighted, decode_iq1_S},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
+        [21] = {quantize_iq3_S, quantize_iq3_S_weighted, decode_iq3_S},
         [22] = {quantize_iq2_S, quantize_iq2_S_weighted, decode_iq2_S},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
         [29] = {quantize_iq1_M, quantize_iq1_M_weighted, decode_iq1_M},

@@ -14,7 +14,7 @@ INLINE void put_signed(float *x, u8x16 values, u8x16 negative, float scale, bool
 }
 
 INLINE void iq2_XXS_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  const uint8_t(*values)[8] = quern_values_iq2_XXS(), (*signs)[8] = quern_even_signs();
+  const uint8_t(*values)[8] = quern_grid_values_iq2_XXS(), (*signs)[8] = quern_grid_even_signs();
   EACH_BLOCK(66, 256) {
     float d = half_at(b);
     UNROLLED for (int group = 0; group < 8; group++) {
@@ -37,7 +37,7 @@ INLINE float iq2_scale(const uint8_t *scales, int group, float d) {
 }
 
 INLINE void iq2_XS_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  const uint8_t(*values)[8] = quern_values_iq2_XS(), (*signs)[8] = quern_even_signs();
+  const uint8_t(*values)[8] = quern_grid_values_iq2_XS(), (*signs)[8] = quern_grid_even_signs();
   EACH_BLOCK(74, 256) {
     float d = half_at(b);
     UNROLLED for (int group = 0; group < 16; group++) {
@@ -52,7 +52,7 @@ INLINE void iq2_XS_values(const uint8_t *b, float *x, int64_t count, bool stream
 DECODER(decode_iq2_XS, iq2_XS_values)
 
 INLINE void iq2_S_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  const uint8_t(*values)[8] = quern_values_iq2_S();
+  const uint8_t(*values)[8] = quern_grid_values_iq2_S();
   EACH_BLOCK(82, 256) {
     float d = half_at(b);
     UNROLLED for (int group = 0; group < 16; group++) {
@@ -75,7 +75,7 @@ INLINE void put_shifted(float *x, u8x16 eighths, uint32_t down_first, uint32_t d
 }
 
 INLINE void iq1_S_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  const uint8_t(*values)[8] = quern_values_iq1();
+  const uint8_t(*values)[8] = quern_grid_values_iq1();
   EACH_BLOCK(50, 256) {
     float d = half_at(b);
     for (int group = 0; group < 8; group++) {
@@ -95,7 +95,7 @@ INLINE void iq1_S_values(const uint8_t *b, float *x, int64_t count, bool stream)
 DECODER(decode_iq1_S, iq1_S_values)
 
 INLINE void iq1_M_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  const uint8_t(*values)[8] = quern_values_iq1();
+  const uint8_t(*values)[8] = quern_grid_values_iq1();
   EACH_BLOCK(56, 256) {
     uint16_t words[4];
     __builtin_memcpy(words, b + 48, 8);

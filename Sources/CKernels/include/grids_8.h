@@ -27,10 +27,10 @@ const struct quern_grid_8 *quern_grid_iq2_S(void);
 const struct quern_grid_8 *quern_grid_iq1(void);
 
 // Of each entry of IQ2, what its levels mean: 8, 25 and 43. Of each entry of IQ1, eight times its levels.
-const uint8_t (*quern_values_iq2_XXS(void))[8];
-const uint8_t (*quern_values_iq2_XS(void))[8];
-const uint8_t (*quern_values_iq2_S(void))[8];
-const uint8_t (*quern_values_iq1(void))[8];
+const uint8_t (*quern_grid_values_iq2_XXS(void))[8];
+const uint8_t (*quern_grid_values_iq2_XS(void))[8];
+const uint8_t (*quern_grid_values_iq2_S(void))[8];
+const uint8_t (*quern_grid_values_iq1(void))[8];
 
 // Of seven signs, 0xFF for each that is set, and the eighth that makes their number even.
-const uint8_t (*quern_even_signs(void))[8];
+const uint8_t (*quern_grid_even_signs(void))[8];

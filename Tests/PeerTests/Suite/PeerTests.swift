@@ -16,6 +16,9 @@ enum Peers {
     #expect(run.code == 0, "\(script): \(run.errors.suffix(3000))")
   }
 
+  /// Whether QUERN_THOROUGH asks for as many weights and texts as the figures in the documents were taken with: an hour more.
+  static let isThorough = ProcessInfo.processInfo.environment["QUERN_THOROUGH"] != nil
+
   static func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: (folder ?? "") + "/" + name) }
 
   /// Texts that may be measured on but not shipped lie beside a checkout.
@@ -32,13 +35,13 @@ struct PeerTests {
   private static let needsSmolLM2: Comment = "SmolLM2 is made by ../shared/tools, which is not here"
   private static let wikitext = Peers.sharedText + "/wikitext2-test.txt"
 
-  /// 0 differing bytes over ten million weights a format, hard rows included.
+  /// 0 differing bytes over a million weights a format, hard rows included, or ten million.
   @Test func quantizesToTheBytesOfGGML() throws {
-    try Peers.run("blocks.py", [probe])
+    try Peers.run("blocks.py", [probe, "--weights", Peers.isThorough ? "10000000" : "1000000"])
   }
 
   @Test func theDefinitionsAreTheBytesOfGGML() throws {
-    try Peers.run("blocks.py", [probe, "--path", "definition", "--weights", "1000000"])
+    try Peers.run("blocks.py", [probe, "--path", "definition", "--weights", Peers.isThorough ? "10000000" : "300000"])
   }
 
   @Test func readsCheckpointsAsSafetensorsAndTorch() throws {
@@ -81,7 +84,7 @@ struct PeerTests {
       "vocabularies.py",
       [venv, probe, "--trained", "--sentencepiece"] + models.sorted().map { venv + "/tokenizers/" + $0 }
         + ["--ranks", venv + "/tokenizers/llama3/tokenizer.model", tiny + "/original/tokenizer.model"]
-        + ["--llama-cpp", venv + "/llama.cpp"])
+        + ["--llama-cpp", venv + "/llama.cpp", "--random", Peers.isThorough ? "100000" : "3000"])
   }
 
   /// Folders with every set of tokenizer files that models are published with, beside convert_hf_to_gguf.py's metadata.
