@@ -27,6 +27,7 @@
 #include "float4.h"
 #include "grid_8.h"
 #include "blocks_iq2.h"
+#include "ternary_split.h"
 #include "blocks_iq1.h"
 #include "decode.h"
 #include "decode_iq.h"
