@@ -37,7 +37,7 @@ check() { # target, file, flags…
       case "$name" in mem[cs]*|memmove|quern_grid_*) continue ;; esac
       grep -qE "^$name:" "$assembly" || echo "$name"
     done)
-  [ -z "$hits" ] || complain "calls from $file ($target $*): "$hits
+  [ -z "$hits" ] || complain "calls from $file ($target $*): ${hits//$'\n'/ }"
   if [[ $file == *baseline* ]]; then
     hits=$(grep -nE '%[yz]mm|%k[0-7]' "$assembly" | head -5 || true)
     [ -z "$hits" ] || complain "$file leaves the baseline ($*):"$'\n'"$hits"

@@ -291,14 +291,22 @@ static int find_neighbours(struct tables *t, uint16_t *neighbours, int group, in
   return at;
 }
 
-static void build(struct tables *t, int entries, const uint16_t *codes, uint16_t *neighbours, int shells) {
-  t->face = (struct quern_grid_8){entries, codes, t->entry_of, t->neighbours_of, t->first_chunk_of, neighbours};
+// Each level to a nibble of its own, with a place of four below it.
+static uint32_t selector(uint32_t code) {
+  uint32_t nibbles = 0;
+  for (int i = 0; i < 8; i++) nibbles |= ((code >> 2 * i & 3) | (uint32_t)(i % 4) << 2) << 4 * i;
+  return nibbles;
+}
+
+static void build(struct tables *t, int entries, const uint16_t *codes, uint16_t *neighbours, uint32_t *selectors, int shells) {
+  t->face = (struct quern_grid_8){entries, codes, t->entry_of, t->neighbours_of, t->first_chunk_of, neighbours, selectors};
   for (int group = 0; group < QUERN_GRID_8_GROUPS; group++) t->entry_of[group] = -1;
   for (int j = 0; j < entries; j++) t->entry_of[group_of(codes[j])] = (int16_t)j;
   int at = 0;
   for (int group = 0; group < QUERN_GRID_8_GROUPS; group++) {
     if (t->entry_of[group] < 0) at = find_neighbours(t, neighbours, group, shells, at);
   }
+  for (int j = 0; j < at; j++) selectors[j] = selector(neighbours[j]);
 }
 
 static void fill(int entries, const uint16_t *codes, const uint8_t *values, uint8_t (*out)[8]) {
@@ -308,10 +316,12 @@ static void fill(int entries, const uint16_t *codes, const uint8_t *values, uint
 }
 
 static struct tables xxs;
-static uint16_t neighbours_xxs[10071 * QUERN_GRID_8_CHUNK];  // as many as there are
+enum { CHUNKS_XXS = 10071 };  // as many as there are
+static uint16_t neighbours_xxs[CHUNKS_XXS * QUERN_GRID_8_CHUNK];
+static uint32_t selectors_xxs[CHUNKS_XXS * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
 static pthread_once_t xxs_once = PTHREAD_ONCE_INIT;
 
-static void build_xxs(void) { build(&xxs, 256, codes_xxs, neighbours_xxs, 2); }
+static void build_xxs(void) { build(&xxs, 256, codes_xxs, neighbours_xxs, selectors_xxs, 2); }
 
 const struct quern_grid_8 *quern_grid_iq2_XXS(void) {
   pthread_once(&xxs_once, build_xxs);
@@ -319,10 +329,12 @@ const struct quern_grid_8 *quern_grid_iq2_XXS(void) {
 }
 
 static struct tables xs;
-static uint16_t neighbours_xs[14410 * QUERN_GRID_8_CHUNK];  // as many as there are
+enum { CHUNKS_XS = 14410 };  // as many as there are
+static uint16_t neighbours_xs[CHUNKS_XS * QUERN_GRID_8_CHUNK];
+static uint32_t selectors_xs[CHUNKS_XS * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
 static pthread_once_t xs_once = PTHREAD_ONCE_INIT;
 
-static void build_xs(void) { build(&xs, 512, codes_xs, neighbours_xs, 2); }
+static void build_xs(void) { build(&xs, 512, codes_xs, neighbours_xs, selectors_xs, 2); }
 
 const struct quern_grid_8 *quern_grid_iq2_XS(void) {
   pthread_once(&xs_once, build_xs);
@@ -330,10 +342,12 @@ const struct quern_grid_8 *quern_grid_iq2_XS(void) {
 }
 
 static struct tables s;
-static uint16_t neighbours_s[6286 * QUERN_GRID_8_CHUNK];  // as many as there are
+enum { CHUNKS_S = 6286 };  // as many as there are
+static uint16_t neighbours_s[CHUNKS_S * QUERN_GRID_8_CHUNK];
+static uint32_t selectors_s[CHUNKS_S * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
 static pthread_once_t s_once = PTHREAD_ONCE_INIT;
 
-static void build_s(void) { build(&s, 1024, codes_s, neighbours_s, 1); }
+static void build_s(void) { build(&s, 1024, codes_s, neighbours_s, selectors_s, 1); }
 
 const struct quern_grid_8 *quern_grid_iq2_S(void) {
   pthread_once(&s_once, build_s);
@@ -341,10 +355,12 @@ const struct quern_grid_8 *quern_grid_iq2_S(void) {
 }
 
 static struct tables one;
-static uint16_t neighbours_one[22647 * QUERN_GRID_8_CHUNK];  // as many as there are
+enum { CHUNKS_ONE = 22647 };  // as many as there are
+static uint16_t neighbours_one[CHUNKS_ONE * QUERN_GRID_8_CHUNK];
+static uint32_t selectors_one[CHUNKS_ONE * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
 static pthread_once_t one_once = PTHREAD_ONCE_INIT;
 
-static void build_one(void) { build(&one, 2048, codes_one, neighbours_one, 3); }
+static void build_one(void) { build(&one, 2048, codes_one, neighbours_one, selectors_one, 3); }
 
 const struct quern_grid_8 *quern_grid_iq1(void) {
   pthread_once(&one_once, build_one);

@@ -5,9 +5,7 @@ import Testing
 
 /// Every kernel gives the bytes of its definition on every instruction set of this machine.
 @Suite(.serialized) struct QuantizeKernelsTests {
-  static let types: [DType] = DType.allCases.filter {
-    BlockQuantizer.supports($0) && ![.iq1_S, .iq1_M].contains($0)
-  }
+  static let types: [DType] = DType.allCases.filter(BlockQuantizer.supports)
 
   /// Kinds of rows, hard ones among them.
   enum Rows: String, CaseIterable {

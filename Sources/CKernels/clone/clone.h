@@ -27,6 +27,8 @@
 #include "float4.h"
 #include "grid_8.h"
 #include "blocks_iq2.h"
+#include "ternary_split.h"
+#include "blocks_iq1.h"
 #include "decode.h"
 #include "decode_iq.h"
 #include "decode_grid_8.h"
@@ -56,12 +58,12 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         [16] = {NULL, quantize_iq2_XXS_weighted, decode_iq2_XXS},
         [17] = {NULL, quantize_iq2_XS_weighted, decode_iq2_XS},
         [18] = {quantize_iq3_XXS, quantize_iq3_XXS_weighted, decode_iq3_XXS},
-        [19] = {NULL, NULL, decode_iq1_S},
+        [19] = {NULL, quantize_iq1_S_weighted, decode_iq1_S},
         [20] = {quantize_iq4_NL, quantize_iq4_NL_weighted, decode_iq4_NL},
         [21] = {quantize_iq3_S, quantize_iq3_S_weighted, decode_iq3_S},
         [22] = {quantize_iq2_S, quantize_iq2_S_weighted, decode_iq2_S},
         [23] = {quantize_iq4_XS, quantize_iq4_XS_weighted, decode_iq4_XS},
-        [29] = {NULL, NULL, decode_iq1_M},
+        [29] = {quantize_iq1_M, quantize_iq1_M_weighted, decode_iq1_M},
         [30] = {quantize_bf16, quantize_bf16, decode_bf16},
         [34] = {quantize_tq1_0, quantize_tq1_0, decode_tq1_0},
         [35] = {quantize_tq2_0, quantize_tq2_0, decode_tq2_0},

@@ -1,40 +1,100 @@
 // Groups of eight levels that must be entries of a grid (IQ2 and IQ1).
 
-typedef float float8 __attribute__((vector_size(32)));
+// Eight weights as the search for a neighbour wants them: each four times, for its levels.
+enum { GRID_8_VECTORS = 32 / LANES };
 
-// The code of the first neighbour of `group` with the least error, or -1 where every error is beyond all numbers. error[q][i] is
-// what weight i adds to it with level q.
-INLINE int grid_8_nearest(const struct quern_grid_8 *grid, int group, const float error[3][8]) {
-  typedef uint16_t codes_of_lanes __attribute__((vector_size(2 * LANES)));
-  const uint16_t *neighbours = grid->neighbours + QUERN_GRID_8_CHUNK * grid->first_chunk_of[group];
-  const int count = grid->neighbours_of[group];
+struct grid_8_eight {
+  vf x[GRID_8_VECTORS], w[GRID_8_VECTORS];
+};
+
+INLINE struct grid_8_eight grid_8_load(const float *x, const float *w) {
+  struct grid_8_eight e;
+  UNROLLED for (int v = 0; v < GRID_8_VECTORS; v++) {
+    enum { WEIGHTS = LANES / 4 };
+#if LANES == 4
+    e.x[v] = all(x[v]);
+    e.w[v] = all(w[v]);
+#else
+    typedef float weights __attribute__((vector_size(4 * WEIGHTS)));
+    weights narrow_x, narrow_w;
+    __builtin_memcpy(&narrow_x, x + WEIGHTS * v, sizeof narrow_x);
+    __builtin_memcpy(&narrow_w, w + WEIGHTS * v, sizeof narrow_w);
+#if LANES == 16
+#define EACH_FOUR_TIMES 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3
+#else
+#define EACH_FOUR_TIMES 0, 0, 0, 0, 1, 1, 1, 1
+#endif
+    e.x[v] = __builtin_shufflevector(narrow_x, narrow_x, EACH_FOUR_TIMES);
+    e.w[v] = __builtin_shufflevector(narrow_w, narrow_w, EACH_FOUR_TIMES);
+#endif
+  }
+  return e;
+}
+
+// Three values, and again, as the levels lie in `grid_8_eight`.
+INLINE vf grid_8_levels(float a, float b, float c) {
+  vf v;
+  UNROLLED for (int k = 0; k < LANES; k++) v[k] = k % 4 == 0 ? a : k % 4 == 1 ? b : c;
+  return v;
+}
+
+// Of the errors of weight i on its levels those that the low nibbles of `selectors` name.
+INLINE vf grid_8_selected(const vf *errors, int i, vu selectors) {
+#if defined(__x86_64__) && LANES == 16
+  return __builtin_ia32_permvarsf512(errors[i / 4], (vi)selectors);
+#elif defined(__x86_64__) && LANES == 8
+  return __builtin_ia32_permvarsf256(errors[i / 2], (vi)selectors);
+#else
+  vi one = (selectors & 1u) != 0, two = (selectors & 2u) != 0;
+  vf e = errors[i];
+  return choose(two, all(e[2]), choose(one, all(e[1]), all(e[0])));
+#endif
+}
+
+// The smallest value in every lane. None is NaN.
+INLINE vf grid_8_least(vf v) {
+#if LANES == 16
+  v = smaller(__builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7), v);
+  v = smaller(__builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11), v);
+  v = smaller(__builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13), v);
+  return smaller(__builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14), v);
+#elif LANES == 8
+  v = smaller(__builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3), v);
+  v = smaller(__builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5), v);
+  return smaller(__builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6), v);
+#else
+  v = smaller(__builtin_shufflevector(v, v, 2, 3, 0, 1), v);
+  return smaller(__builtin_shufflevector(v, v, 1, 0, 3, 2), v);
+#endif
+}
+
+// The code of the first neighbour of `group` with the least error, or -1 where every error is beyond all numbers. `levels`:
+// what the levels are worth.
+INLINE int grid_8_nearest(const struct quern_grid_8 *grid, uint32_t group, const struct grid_8_eight *e, vf levels) {
+  const uint32_t first = QUERN_GRID_8_CHUNK * (uint32_t)grid->first_chunk_of[group], count = grid->neighbours_of[group];
+  vf errors[GRID_8_VECTORS];
+  UNROLLED for (int v = 0; v < GRID_8_VECTORS; v++) {
+    vf difference = levels - e->x[v];
+    errors[v] = e->w[v] * difference * difference;
+  }
   vf least = all(__FLT_MAX__);
-  vu place = {};
-  for (int at = 0; at < count; at += LANES) {
-    codes_of_lanes narrow;
-    __builtin_memcpy(&narrow, neighbours + at, sizeof narrow);
-    vu code = __builtin_convertvector(narrow, vu);
-    vf sum = {};
-    UNROLLED for (int i = 0; i < 8; i++) {
-      vi one = (code & (1u << 2 * i)) != 0, two = (code & (2u << 2 * i)) != 0;
-      sum += choose(two, all(error[2][i]), choose(one, all(error[1][i]), all(error[0][i])));
-    }
+  vu place = {}, lane;
+  UNROLLED for (int k = 0; k < LANES; k++) lane[k] = (uint32_t)k;
+  for (uint32_t at = 0; at < count; at += LANES) {
+    vu selectors;
+    __builtin_memcpy(&selectors, grid->selectors + first + at, sizeof selectors);
+    vf sum = grid_8_selected(errors, 0, selectors);
+    UNROLLED for (int i = 1; i < 8; i++) sum += grid_8_selected(errors, i, selectors >> 4 * i);
     vi better = sum < least;
     least = choose(better, sum, least);
-    place = ((vu)better & (uint32_t)at) | (~(vu)better & place);
+    place = ((vu)better & (lane + at)) | (~(vu)better & place);
   }
-  // No error is negative, so that they are in the order of their bits. Of equal ones the earlier neighbour's.
-  int32_t smallest = __builtin_reduce_min((vi)least);
-  if (UNLIKELY(smallest == 0x7f7fffff)) return -1;
-  uint32_t lanes = lane_mask((vi)least == smallest), places[LANES];
-  if (count <= LANES) return neighbours[__builtin_ctz(lanes)];
-  __builtin_memcpy(places, &place, sizeof places);
-  uint32_t first = places[__builtin_ctz(lanes)] + (uint32_t)__builtin_ctz(lanes);
-  while (UNLIKELY(lanes &= lanes - 1)) {
-    uint32_t other = places[__builtin_ctz(lanes)] + (uint32_t)__builtin_ctz(lanes);
-    if (other < first) first = other;
-  }
-  return neighbours[first];
+  // Of equal errors the earlier neighbour's.
+  vf smallest = grid_8_least(least);
+  if (UNLIKELY(!(smallest[0] < __FLT_MAX__))) return -1;
+  vi is_least = least == smallest;
+  if (count <= LANES) return grid->neighbours[first + (uint32_t)__builtin_ctz(lane_mask(is_least))];
+  return grid->neighbours[first + __builtin_reduce_min(((vu)is_least & place) | ~(vu)is_least)];
 }
 
 // The IQ2 formats, one of which each kernel is made for.
@@ -88,15 +148,8 @@ INLINE void iq2_fit(const float *x, const float *w, int size, const vu *codes, v
 // The code of an eight off the grid becomes its nearest neighbour's. False where every error is beyond all numbers.
 INLINE bool iq2_move(const struct quern_grid_8 *grid, const float *x, const float *root, float scale, uint32_t number,
                      uint32_t *code) {
-  float8 xs, roots;
-  float error[3][8];
-  __builtin_memcpy(&xs, x, sizeof xs);
-  __builtin_memcpy(&roots, root, sizeof roots);
-  UNROLLED for (int q = 0; q < 3; q++) {
-    float8 difference = scale * (float)(2 * q + 1) - xs, squared = roots * difference * difference;
-    __builtin_memcpy(error[q], &squared, sizeof squared);
-  }
-  int nearest = grid_8_nearest(grid, (int)number, error);
+  struct grid_8_eight e = grid_8_load(x, root);
+  int nearest = grid_8_nearest(grid, number, &e, scale * grid_8_levels(1, 3, 5));
   if (nearest >= 0) *code = (uint32_t)nearest;
   return nearest >= 0;
 }

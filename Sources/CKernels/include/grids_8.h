@@ -17,6 +17,7 @@ struct quern_grid_8 {
   const uint16_t *neighbours_of;   // how many; none on the grid
   const uint16_t *first_chunk_of;  // where they begin
   const uint16_t *neighbours;      // codes of entries; lists are filled up with their first
+  const uint32_t *selectors;       // of each neighbour: nibble i is 4 (i % 4) + the level of weight i
 };
 
 // Built when they are first asked for, by whichever thread.
