@@ -23,6 +23,13 @@ import Testing
     }
   }
 
+  @Test func aHalfThatIsNaNKeepsItsSignAndBecomesQuiet() {
+    #expect(Half.float(0x7C01).bitPattern == 0x7FC0_2000)
+    #expect(Half.float(0xFC01).bitPattern == 0xFFC0_2000)
+    #expect(Half.float(0x7E00).bitPattern == 0x7FC0_0000)
+    #expect(Half.float(0xFFFF).bitPattern == 0xFFFF_E000)
+  }
+
   @Test func halvesRoundToTheNearestAndTiesToEven() {
     for x in Self.hardFloats where !x.isNaN {
       if Half.bits(x) != Float16(x).bitPattern { Issue.record("\(x) → \(Half.bits(x)), not \(Float16(x).bitPattern)") }
@@ -61,6 +68,7 @@ import Testing
     #expect(Float8.e4m3(0x08) == 0x1p-6)
     #expect(Float8.e4m3(0x01) == 0x1p-9)
     #expect(Float8.e4m3(0x7F).isNaN && Float8.e4m3(0xFF).isNaN)
+    #expect(Float8.e4m3(0x7F).bitPattern == 0x7FF0_0000 && Float8.e4m3(0xFF).bitPattern == 0xFFF0_0000)
     #expect(Float8.e4m3(0x80).bitPattern == (-0.0 as Float).bitPattern)
     for bits in UInt8(0)..<0x7E { #expect(Float8.e4m3(bits) < Float8.e4m3(bits + 1)) }
     for bits in UInt8(0)..<0x7F { #expect(Float8.e4m3(bits | 0x80) == -Float8.e4m3(bits)) }

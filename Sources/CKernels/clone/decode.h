@@ -14,7 +14,7 @@ INLINE vf halves_value(halves h) {
 #endif
 }
 
-// One half, in integer registers, which are idle here: as `half_value`.
+// One half, in integer registers, which are idle here: as `half_value`, but that a signaling NaN stays one.
 INLINE float half_at(const uint8_t *p) {
   uint16_t h;
   __builtin_memcpy(&h, p, 2);
@@ -78,14 +78,47 @@ INLINE void put_16(float *x, u8x16 q, int offset, float d, float m, bool has_m, 
 
 static void decode_f32(const uint8_t *b, float *x, int64_t count) { __builtin_memcpy(x, b, (size_t)count * 4); }
 
-INLINE void f16_values(const uint8_t *b, float *x, int64_t count, bool stream) {
-  for (; count >= LANES; count -= LANES, b += 2 * LANES, x += LANES) {
-    halves h;
-    __builtin_prefetch(b + BYTES_AHEAD);
-    __builtin_memcpy(&h, b, sizeof h);
-    put(x, halves_value(h), stream);
+#if HAS_HALF
+enum { HALVES_AT_ONCE = LANES };
+
+INLINE void put_halves(float *x, const uint8_t *b, bool stream) {
+  halves h;
+  __builtin_memcpy(&h, b, sizeof h);
+  put(x, halves_value(h), stream);
+}
+#else
+enum { HALVES_AT_ONCE = 4 * LANES };
+
+// Most halves have a normal exponent and only need another one: one look at all of them tells.
+INLINE void put_halves(float *x, const uint8_t *b, bool stream) {
+  typedef uint16_t many_halves __attribute__((vector_size(4 * LANES)));
+  many_halves all_of[2];
+  halves h[4];
+  __builtin_memcpy(all_of, b, sizeof all_of);
+  __builtin_memcpy(h, b, sizeof h);
+  // One more makes the least exponent 1 and carries the greatest out: of either, nothing is left in the upper four bits.
+  if (UNLIKELY(__builtin_reduce_or((((all_of[0] + 0x400) & 0x7800) == 0) | (((all_of[1] + 0x400) & 0x7800) == 0)))) {
+    UNROLLED for (int k = 0; k < 4; k++) put(x + LANES * k, half_value(__builtin_convertvector(h[k], vu)), stream);
+    return;
   }
-  for (; count > 0; count--, b += 2, x++) *x = half_at(b);
+  UNROLLED for (int k = 0; k < 4; k++) {
+    // Shifted with the sign, whose copies are cleared.
+    vi moved = (vi)(__builtin_convertvector(h[k], vu) << 16) >> 3 & (int32_t)0x8fffe000;
+    put(x + LANES * k, (vf)(moved + 0x38000000), stream);
+  }
+}
+#endif
+
+INLINE void f16_values(const uint8_t *b, float *x, int64_t count, bool stream) {
+  for (; count >= HALVES_AT_ONCE; count -= HALVES_AT_ONCE, b += 2 * HALVES_AT_ONCE, x += HALVES_AT_ONCE) {
+    __builtin_prefetch(b + BYTES_AHEAD);
+    put_halves(x, b, stream);
+  }
+  for (; count > 0; count--, b += 2, x++) {
+    uint16_t h;
+    __builtin_memcpy(&h, b, 2);
+    *x = halves_value((halves){} + h)[0];
+  }
 }
 
 DECODER(decode_f16, f16_values)

@@ -64,15 +64,24 @@ INLINE void q2_0_values(const uint8_t *b, float *x, int64_t count, bool stream) 
 
 DECODER(decode_q2_0, q2_0_values)
 
-// Twice the magnitudes and their negatives, plus 16.
-static const u8x16 float4_levels = {16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4};
+// Twice the magnitudes and their negatives, plus 16, of codes below 16.
+INLINE u8x16 float4_levels(u8x16 code) {
+#if LANES >= 8 || defined(__aarch64__)
+  return looked_up((u8x16){16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4}, code);
+#else
+  // Without a permutation: steps of one, of two from 4 on, of four from 6 on.
+  u8x16 c = code & 7, above = __builtin_elementwise_sub_sat(c, (u8x16){} + 6);
+  u8x16 size = c + __builtin_elementwise_sub_sat(c, (u8x16){} + 4) + above + above, negative = (u8x16)(code > 7);
+  return ((size ^ negative) - negative) + 16;
+#endif
+}
 
 INLINE void mxfp4_values(const uint8_t *b, float *x, int64_t count, bool stream) {
   EACH_BLOCK(17, 32) {
     float scale = exponent_scale(b[0]);
     u8x16 q = bytes_at(b + 1);
-    put_16(x, looked_up(float4_levels, q & 15), 16, scale, 0, false, stream);
-    put_16(x + 16, looked_up(float4_levels, q >> 4), 16, scale, 0, false, stream);
+    put_16(x, float4_levels(q & 15), 16, scale, 0, false, stream);
+    put_16(x + 16, float4_levels(q >> 4), 16, scale, 0, false, stream);
   }
 }
 
@@ -85,8 +94,8 @@ INLINE void nvfp4_values(const uint8_t *b, float *x, int64_t count, bool stream)
       u8x16 q = bytes_at(b + 4 + 16 * pair), low = q & 15, high = q >> 4;
       u8x16 first = __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
       u8x16 second = __builtin_shufflevector(low, high, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
-      put_16(x + 32 * pair, looked_up(float4_levels, first), 16, fraction_scale(b[2 * pair]), 0, false, stream);
-      put_16(x + 32 * pair + 16, looked_up(float4_levels, second), 16, fraction_scale(b[2 * pair + 1]), 0, false, stream);
+      put_16(x + 32 * pair, float4_levels(first), 16, fraction_scale(b[2 * pair]), 0, false, stream);
+      put_16(x + 32 * pair + 16, float4_levels(second), 16, fraction_scale(b[2 * pair + 1]), 0, false, stream);
     }
   }
 }

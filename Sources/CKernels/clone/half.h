@@ -18,14 +18,15 @@ INLINE vu half_bits(vf v) {
   return sign | h | ((vu)is_nan & 0x0200u);
 }
 
-// No operand is a denormal float, which some processors are slow at.
+// A NaN keeps its sign and fraction and is made quiet, as by the instructions of other sets. No operand is a denormal float,
+// which some processors are slow at.
 INLINE vf half_value(vu h) {
   vu m = (h & 0x7fffu) << 13;
-  vu normal = m + 0x38000000u + ((vu)((vi)m >= 0x0f800000) & 0x38000000u);
-  // A denormal half: its fraction above 2^-14, less 2^-14.
-  vf tiny = (vf)(m + 0x38800000u) - 0x1p-14f;
-  vu value = (vu)choose((vi)m < 0x00800000, tiny, (vf)normal);
-  return (vf)(value | (h & 0x8000u) << 16);
+  // Of a denormal half the fraction is put above 2^-14, which is subtracted; from others, zero.
+  vu tiny = (vu)((vi)m < 0x00800000);
+  vu v = (vu)((vf)(m + 0x38000000u + (tiny & 0x00800000u)) - (vf)(tiny & 0x38800000u));
+  vu infinite = (vu)((vi)m >= 0x0f800000), nan = (vu)((vi)m > 0x0f800000);
+  return (vf)((v + (infinite & 0x38000000u)) | (nan & 0x00400000u) | (h & 0x8000u) << 16);
 }
 
 static void quantize_f32(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {

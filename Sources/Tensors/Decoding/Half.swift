@@ -26,6 +26,7 @@ public enum Half {
     return bits(value)
   }
 
+  /// A NaN keeps its sign and fraction and is made quiet, as processors do it.
   public static func float(_ bits: UInt16) -> Float {
     let sign = UInt32(bits & 0x8000) << 16
     let exponent = UInt32(bits >> 10) & 0x1F
@@ -34,7 +35,7 @@ public enum Half {
     case 0:
       let units = Float(fraction) * 0x1p-24
       return Float(bitPattern: units.bitPattern | sign)
-    case 31: return Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
+    case 31: return Float(bitPattern: sign | (fraction == 0 ? 0x7F80_0000 : 0x7FC0_0000) | fraction << 13)
     default: return Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
     }
   }
