@@ -106,12 +106,15 @@ public struct Converter: Sendable {
     return out
   }
 
-  /// Finite weights may still have no finite scale: one above 65,504 does not fit a half.
+  /// Finite weights may still have no finite scale: one above 65,504 does not fit a half, and where the largest magnitude of a
+  /// block lies between 2^-126 and 2^-125, ggml gives MXFP4 the exponent that stands for NaN.
   private func check(_ blocks: [UInt8], of entry: ConversionPlan.Entry) throws(InputError) {
     guard unsafe BlockDecoder.firstNonFiniteBlock(blocks.span.bytes, as: entry.type) != nil else { return }
+    let reason =
+      entry.type == .mxfp4 ? "so small that the exponent of the scale underflows" : "far too large for the type"
     throw InputError(
       .nonFinite, "a block of \(entry.type) has a scale that is no finite number", subject: entry.source.name,
-      remedy: "its weights are far too large for the type, or the input is damaged; try --tensor-type with BF16")
+      remedy: "its weights are \(reason), or the input is damaged; try --tensor-type with BF16")
   }
 }
 

@@ -47,6 +47,10 @@ def weights(kind, shape, random):
         case "all bits":
             bits = random.integers(0, 2**32, shape, np.uint32).view(np.float32)
             return floats(np.where(np.isfinite(bits), bits, 0))
+        case "largest":  # beyond all numbers as soon as two are added or one is multiplied
+            return floats(np.float32(3.4028234e38) * random.choice(np.float32([1, -1, 0.5, -0.3, 0]), shape))
+        case "smallest":  # whose inverse is beyond all numbers
+            return floats(random.integers(-3, 4, shape) * 2.0**random.integers(-149, -126))
         case "wide":
             return floats(normal * np.exp2(random.integers(-60, 60, shape)))
         case "mixed":  # every group of 16 of another kind, many of them zero, of one sign or constant
@@ -63,7 +67,8 @@ def weights(kind, shape, random):
 # How many of each kind, beside the others.
 WEIGHTS = {"normal": 3, "uniform": 1, "heavy-tailed": 1, "mixed": 2, "wide": 1, "bf16": 1, "outliers": 0.5, "sparse": 0.5,
            "offset": 0.5, "constant": 0.5, "levels": 0.5, "ternary": 0.3, "denormal": 0.3, "denormal squares": 0.3,
-           "huge": 0.3, "huge squares": 0.3, "all bits": 0.3, "zero": 0.1, "powers": 0.3}
+           "huge": 0.3, "huge squares": 0.3, "all bits": 0.3, "zero": 0.1, "powers": 0.3,
+           "largest": 0.2, "smallest": 0.2}
 
 
 def importance(kind, columns, random):

@@ -163,6 +163,19 @@ enum BlockPath: CaseIterable {
     #expect(first == 512 / type.blockElements)
   }
 
+  /// ggml keeps eight bits of the exponent, which then means NaN; the next below mean scales with which all codes are zero.
+  @Test(arguments: BlockPath.allCases) func ofMXFP4AnExponentBelowZeroWrapsAround(path: BlockPath) throws {
+    for (largest, exponent) in [
+      (0x1p-124, 1), (0x1.8p-125, 0), (0x1p-125, 0), (0x1.8p-126, 255), (0x1p-126, 255), (0x1p-127, 254),
+      (0x1p-149, 232), (0, 0),
+    ] as [(Float, UInt8)] {
+      let blocks = try path.quantize([Float](repeating: -largest, count: 32), columns: 32, as: .mxfp4)
+      #expect(blocks[0] == exponent)
+      #expect(unsafe (BlockDecoder.firstNonFiniteBlock(blocks.span.bytes, as: .mxfp4) == 0) == (exponent == 255))
+      if exponent > 1 { #expect(blocks.dropFirst().allSatisfy { $0 == 0 }) }
+    }
+  }
+
   // MARK: What is refused
 
   @Test(arguments: [Float.nan, .infinity, -.infinity, .signalingNaN, -.nan])

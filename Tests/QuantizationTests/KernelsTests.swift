@@ -9,7 +9,9 @@ import Testing
 
   /// Kinds of rows, hard ones among them.
   enum Rows: String, CaseIterable {
-    case normal, mixed, zero, constant, negative, denormal, tiny, halfDenormal, huge, wide, grid, sparse, bits
+    case normal, mixed, zero, constant, negative, denormal, smallest, tiny, halfDenormal, huge, largest, wide, grid,
+      sparse
+    case bits
   }
 
   static func values(_ kind: Rows, _ count: Int, _ generator: inout SeededGenerator) -> [Float] {
@@ -28,9 +30,14 @@ import Testing
       case .constant: x[i] = i % 32 == 0 ? normal() : x[i - 1]
       case .negative: x[i] = -1 + 1e-4 * normal()
       case .denormal: x[i] = normal() * 0x1p-132
+      // The inverse is beyond all numbers.
+      case .smallest: x[i] = Float(Int.random(in: -3...3, using: &generator)) * .leastNonzeroMagnitude
       case .tiny: x[i] = normal() * 0x1p-122
       case .halfDenormal: x[i] = normal() * 0x1p-18
       case .huge: x[i] = normal() * 0x1p100
+      // What two of them add up to is beyond all numbers.
+      case .largest:
+        x[i] = .greatestFiniteMagnitude * ([1, -1, 0.5, -0.3, 0] as [Float])[Int.random(in: 0..<5, using: &generator)]
       case .wide: x[i] = normal() * power(-60...60)
       case .grid: x[i] = (normal() * 4).rounded() / 8
       case .sparse: x[i] = Int.random(in: 0..<10, using: &generator) < 7 ? 0 : normal()

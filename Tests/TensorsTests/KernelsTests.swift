@@ -97,7 +97,7 @@ import Testing
   }
 
   /// Large outputs are written around the caches; they hold the same numbers as small ones, wherever they begin.
-  @Test(arguments: [DType.f16, .bf16, .f8E4M3, .f8E5M2, .q4_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K])
+  @Test(arguments: decoded.filter { $0 != .f64 })
   func largeOutputsHoldTheSameNumbers(type: DType) {
     let count = (1 << 23) + 3 * 256 + (type.isBlock ? 0 : 5)
     var generator = SeededGenerator(seed: 23)
