@@ -42,6 +42,8 @@ extension Recipe {
   }
 
   private func needsImportance(_ type: DType, _ name: String) -> Bool {
+    // Where ggml stops without, whatever the tensor.
+    if BlockQuantizer.requiresImportance(type) { return true }
     switch RecipeRules.Role(name) {
     case .output, .tokenEmbedding: return false
     default: break

@@ -81,6 +81,14 @@ import Testing
     #expect(decisions[0].type == .q2_K && decisions[2].type == .q2_K)
   }
 
+  @Test(arguments: [DType.iq1_S, .iq2_XXS, .iq2_XS])
+  func whatCannotBeSearchedWithoutImportanceIsRefusedForThemToo(type: DType) {
+    for recipe in [Recipe(.q8_0, outputTensorType: type), Recipe(.q8_0, tokenEmbeddingType: type)] {
+      let error = failure { _ = try recipe.decide(ModelShape().tensors(), facts: facts) { $0.hasPrefix("blk.") } }
+      #expect(error?.kind == .importance)
+    }
+  }
+
   @Test func aTypeWithoutAQuantizerIsNamed() {
     for type in [FileType.iq4_XS, .tq1_0, .q1_0, .mxfp4_MoE] where !BlockQuantizer.supports(type.base) {
       let error = failure {
