@@ -73,6 +73,14 @@ static void quantize_q2_0(const float *x, uint8_t *out, int64_t rows, int64_t co
 
 // LANES blocks of 128, their magnitudes summed each in order. 1. d; 2. a bit a weight.
 INLINE void batch_q1_0(const float *x, uint8_t *out, int count) {
+  // The signs first, for memory is quickest in its order; the sums then find all in the cache.
+  for (int i = 0; i < 128 * count; i += 16) {
+    uint32_t bits = 0;
+    UNROLLED for (int c = 0; c < 16; c += LANES) bits |= lane_mask(load(x + i + c) >= 0) << c;
+    uint8_t *q = out + 18 * (i / 128) + 2 + i % 128 / 8;
+    q[0] = (uint8_t)bits;
+    q[1] = (uint8_t)(bits >> 8);
+  }
   vf sum = {};
   for (int c = 0; c < 128; c += LANES) {
     vf r[LANES];
@@ -82,15 +90,7 @@ INLINE void batch_q1_0(const float *x, uint8_t *out, int count) {
   }
   float mean[LANES];
   store(mean, sum / 128.0f);
-  for (int k = 0; k < count; k++, out += 18) {
-    store_half(mean[k], out);
-    for (int i = 0; i < 128; i += 16) {
-      uint32_t bits = 0;
-      UNROLLED for (int c = 0; c < 16; c += LANES) bits |= lane_mask(load(x + 128 * k + i + c) >= 0) << c;
-      out[2 + i / 8] = (uint8_t)bits;
-      out[3 + i / 8] = (uint8_t)(bits >> 8);
-    }
-  }
+  for (int k = 0; k < count; k++) store_half(mean[k], out + 18 * k);
 }
 
 static void quantize_q1_0(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
