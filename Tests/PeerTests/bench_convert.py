@@ -78,6 +78,8 @@ with tempfile.TemporaryDirectory(dir=o.work) as work:
     with tempfile.TemporaryDirectory(dir=in_memory) as memory:
         target = f"{memory}/out.gguf"
         rows = [[timed(*ours(f16, "Q4_K_M", jobs, target))[0] for jobs in "12"] for _ in range(max(5, o.runs))]
-    print(f"\n1 to 2 threads, F16 GGUF to Q4_K_M: {statistics.median(one / two for one, two in rows):.2f} ×")
+    # The fastest of each: a kernel may leave both threads on one processor for as long as such a run takes.
+    one, two = (min(row[jobs] for row in rows) for jobs in (0, 1))
+    print(f"\n1 to 2 threads, F16 GGUF to Q4_K_M: {one / two:.2f} ×")
 if failures:
     sys.exit(f"bytes differ: {', '.join(failures)}")
