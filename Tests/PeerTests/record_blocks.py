@@ -1,8 +1,8 @@
 """Records fixtures/blocks with libgguf: what ggml's quantizers write for hard rows, and what random blocks mean.
 
-    record_blocks.py [--check] [--types Q4_K,...] [--ggml LIBRARY]
+    record_blocks.py [--check] [--types Q4_K,...]
 
-`--check` writes nothing and exits with 1 when a file would change. Of a super-block on which ggml (libggml-base, LIBRARY)
+`--check` writes nothing and exits with 1 when a file would change. Of a super-block on which ggml (libggml-base)
 aborts, what is recorded is how we mark it as refused: zeros with a scale that is NaN.
 """
 import argparse
