@@ -135,7 +135,7 @@ private struct Sink: ~Copyable {
 
   mutating func finish(at size: Int) throws -> String {
     pad(to: size)
-    return hash.finalize().map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    return hexadecimalText(hash.finalize())
   }
 
   /// The file was given its full size, so padding is already zero on disk.

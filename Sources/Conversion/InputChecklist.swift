@@ -97,14 +97,17 @@ public struct InputChecklist: Sendable {
       let found = Array(hash.finalize())
       guard found == expected else {
         throw InputError(
-          .checksum, "its MD5 is \(text(found)), the checklist says \(text(expected))", file: file.path,
+          .checksum,
+          "its MD5 is \(hexadecimalText(found)), the checklist says \(hexadecimalText(expected))",
+          file: file.path,
           remedy: "download the file again")
       }
     }
     return files.count
   }
+}
 
-  private func text(_ digest: [UInt8]) -> String {
-    digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-  }
+/// A digest as its tools print it.
+func hexadecimalText(_ digest: some Sequence<UInt8>) -> String {
+  digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

@@ -192,8 +192,7 @@ INLINE bool iq2_search(struct iq2_format f, const struct quern_grid_8 *grid, con
     store(qq + c, sum_qq);
   }
 
-  float scale = f.xxs ? maximum / 3.0f : maximum / 5.0f, best = 0;
-  if (f.xxs) scale = group->scale;
+  float scale = f.xxs ? group->scale : maximum / 5.0f, best = 0;
   int chosen = -1;
   for (int c = 0; c < candidates; c++) {
     if (qq[c] > 0 && xq[c] * xq[c] > best * qq[c]) {

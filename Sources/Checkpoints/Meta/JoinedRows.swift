@@ -1,25 +1,6 @@
 import Bytes
 import Tensors
 
-/// Parts of a matrix, one below the other, all of the same number of rows.
-struct StackedRows: TensorSource {
-  let parts: [Tensor]
-
-  func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-    let height = parts[0].rows
-    var row = rows.lowerBound
-    while row < rows.upperBound {
-      let part = row / height
-      let end = min(rows.upperBound, (part + 1) * height)
-      let target = (row - rows.lowerBound) * rowBytes..<(end - rows.lowerBound) * rowBytes
-      try unsafe parts[part].read(
-        rows: row - part * height..<end - part * height,
-        into: UnsafeMutableRawBufferPointer(rebasing: bytes[target]))
-      row = end
-    }
-  }
-}
-
 /// Parts of a matrix side by side, all of the same number of columns: every row is put together from all of them.
 struct JoinedColumns: TensorSource {
   let parts: [Tensor]

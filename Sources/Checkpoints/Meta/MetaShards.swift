@@ -163,7 +163,7 @@ struct MetaShards {
 
   private static func stacked(_ parts: [Tensor]) throws(InputError) -> Tensor {
     let shape = try Shape([SizeArithmetic.product(parts[0].rows, parts.count), parts[0].columns])
-    return try Tensor(name: parts[0].name, dtype: parts[0].dtype, shape: shape, source: StackedRows(parts: parts))
+    return try Tensor(name: parts[0].name, dtype: parts[0].dtype, shape: shape, source: StackedRows(parts))
   }
 
   private static func sideBySide(_ parts: [Tensor]) throws(InputError) -> Tensor {
