@@ -1,0 +1,60 @@
+/// How many tokens diverge how far: bars of equal width on a logarithmic axis.
+struct DivergenceChart {
+  /// A bar.
+  struct Bin: Sendable {
+    /// In nats; `lower` is in the bin, `upper` is not.
+    var lower: Double
+    var upper: Double
+    var count: Int
+  }
+
+  /// Bins in ascending order.
+  let bins: [Bin]
+  /// Tokens that do not diverge at all, which have no place on the axis.
+  let zeros: Int
+  /// Lines to be drawn, such as the median.
+  let guides: [(label: String, value: Double)]
+  /// What the axes must hold, so that candidates can be compared by eye.
+  let domain: [Double]
+  let greatestShare: Double
+
+  var total: Int { bins.reduce(zeros) { $0 + $1.count } }
+
+  func add(to page: inout Markup, id: String) {
+    let first = Chart.left + (zeros > 0 ? 34 : 8)
+    let across = Scale(logarithmic: domain, from: first, to: Chart.right - 4)
+    let share = { (count: Int) in Double(count) / Double(max(total, 1)) }
+    let up = Scale(linear: [greatestShare], from: Chart.bottom, to: Chart.top)
+    Chart.add(
+      to: &page, id: id, title: "How far single tokens diverge",
+      description: guides.map { "\($0.label) \(Figures.significant($0.value, 3)) nats" }.joined(separator: ", ")
+    ) { drawing in
+      Chart.addRules(up, to: &drawing, unit: "share of tokens") { Figures.percent($0, $0 < 0.01 && $0 > 0 ? 1 : 0) }
+      if zeros > 0 {
+        Chart.bar(
+          x: Chart.left + 4, width: 16, from: Chart.bottom, to: up.place(share(zeros)),
+          title: "exactly 0: \(Figures.count(zeros)) tokens, \(Figures.percent(share(zeros), 2))", in: &drawing)
+      }
+      for bin in bins where bin.count > 0 {
+        let (left, right) = (across.place(bin.lower), across.place(bin.upper))
+        Chart.bar(
+          x: left + 0.5, width: right - left - 1, from: Chart.bottom, to: up.place(share(bin.count)),
+          title: "\(Figures.significant(bin.lower, 2)) to \(Figures.significant(bin.upper, 2)) nats: "
+            + "\(Figures.count(bin.count)) tokens, \(Figures.percent(share(bin.count), 2))", in: &drawing)
+      }
+      addGuides(across, to: &drawing)
+      let ticks = across.ticks(most: 6).map { (across.place($0.value), $0.label) }
+      Chart.addFoot((zeros > 0 ? [(Chart.left + 12, "0")] : []) + ticks, to: &drawing, unit: "KL divergence, nats")
+    }
+  }
+
+  private func addGuides(_ across: Scale, to drawing: inout Markup) {
+    for (index, guide) in guides.enumerated() where guide.value > 0 && guide.value.isFinite {
+      let (x, y) = (across.place(guide.value), Chart.top - 4 + 14 * Double(index))
+      Chart.line(from: (x, y - 6), to: (x, Chart.bottom), "guide", in: &drawing)
+      let isRight = x > Chart.right - 90
+      Chart.text(
+        guide.label, at: (x + (isRight ? -5 : 5), y), anchor: isRight ? "end" : "start", style: "guided", in: &drawing)
+    }
+  }
+}
