@@ -27,15 +27,27 @@ public struct Verification {
     let (drift, layers) = try options.evaluation(chunks, "walking both models", progress).drift(of: second, from: first)
     let tensors = try candidate.model.tensors.map { tensor in
       DriftReport.TensorRow(
-        name: tensor.name, type: tensor.dtype,
+        name: tensor.name, type: tensor.dtype, bitsPerWeight: tensor.dtype.bitsPerElement,
         relativeRMSError: try reference.model[tensor.name].map {
           try WeightError.relativeRMS(of: tensor, from: $0, jobs: options.jobs)
-        })
+        }, attributedDivergence: nil, elements: tensor.shape.elementCount)
     }
+    let row = DriftReport.Candidate(
+      name: fileName(candidate.path), path: candidate.path, fileType: "Q4_K_M", fileBytes: candidate.fileBytes,
+      bitsPerWeight: candidate.bitsPerWeight, sha256: nil, drift: drift,
+      layers: layers.enumerated().map { layer, state in
+        DriftReport.LayerRow(
+          layer: layer, relativeRMSError: state.relativeRMSError, cosine: state.cosine,
+          added: state.relativeRMSError - (layer > 0 ? layers[layer - 1].relativeRMSError : 0))
+      }, tensors: tensors, worst: [], gates: gates.results(for: drift), provenance: [])
     return DriftReport(
-      drift: drift, layers: layers, tensors: tensors, chunks: chunks.count, context: chunks.context,
-      fileBytes: candidate.fileBytes, bitsPerWeight: candidate.bitsPerWeight,
-      gates: gates.results(for: drift))
+      reference: DriftReport.Reference(
+        name: fileName(reference.path), path: reference.path, format: "GGUF", fileBytes: reference.fileBytes,
+        bitsPerWeight: reference.bitsPerWeight, sha256: nil),
+      candidates: [row],
+      text: DriftReport.TextFacts(
+        path: text.path, name: fileName(text.path), sha256: "", chunks: chunks.count, context: chunks.context,
+        tokensScored: drift.count), arithmetic: "f32", version: Version.current)
   }
 
   /// Both tokenizers must cut the text alike: a wrong pre-tokenizer is a defect of the candidate, not a quantization error.

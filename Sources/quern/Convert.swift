@@ -95,7 +95,7 @@ struct Convert: ParsableCommand {
         \(plan.entries.count) tensors, \(decimals(seconds, 1)) s
         sha256 \(result.sha256)
         """)
-      if let report { Swift.print("\n" + report.text) }
+      if let report { Swift.print("\n" + report.summary) }
     }
   }
 

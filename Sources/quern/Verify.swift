@@ -44,7 +44,7 @@ struct Verify: ParsableCommand {
       candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
       text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
     ).run(progress: console.progress())
-    print(shared.json ? report.json.text(indented: true) : report.text)
+    print(shared.json ? report.json.text(indented: true) : report.summary)
     if let failed = report.failure { throw failed }
   }
 }

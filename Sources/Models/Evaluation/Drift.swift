@@ -80,6 +80,21 @@ public struct Drift: Sendable {
     }
   }
 
+  /// How many divergences lie in each of `edges`' intervals: from each edge, to below the next.
+  /// - Parameter edges: ascending.
+  public func divergenceCounts(between edges: [Double]) -> [Int] {
+    var counts = [Int](repeating: 0, count: max(0, edges.count - 1))
+    for value in divergences {
+      var (low, high) = (0, edges.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if Double(value) < edges[middle] { high = middle } else { low = middle + 1 }
+      }
+      if low > 0, low < edges.count { counts[low - 1] += 1 }
+    }
+    return counts
+  }
+
   /// The share of positions where both would choose the same token.
   public var topOneAgreement: Double { Double(sameChoices) / Double(count) }
   /// Of a share of so many trials: `sqrt(p (1 - p) / (n - 1))`.

@@ -1,28 +1,21 @@
 public import Bytes
-public import Tensors
+public import Models
+import Tensors
 
-import Models
-
-/// What `quern verify` says of a model.
-public struct DriftReport: Sendable {
-  public struct TensorRow: Sendable {
-    public var name: String
-    public var type: DType
-    /// ‖w′ − w‖ / ‖w‖; `nil` for a tensor that the reference has not.
-    public var relativeRMSError: Double?
+extension DriftReport {
+  public var passed: Bool { candidates.allSatisfy(\.passed) }
+  public var failure: GateFailure? {
+    passed ? nil : GateFailure(failed: candidates.flatMap(\.gates).filter { !$0.passed })
   }
-
-  let drift: Drift
-  let layers: [StateDifference]
-  public let tensors: [TensorRow]
-  public let chunks: Int
-  public let context: Int
-  public let fileBytes: Int
-  public let bitsPerWeight: Double
-  public let gates: [Gates.Result]
-
-  public var passed: Bool { gates.allSatisfy(\.passed) }
-  public var failure: GateFailure? { passed ? nil : GateFailure(failed: gates.filter { !$0.passed }) }
+  private var first: Candidate { candidates[0] }
+  private var drift: Drift { first.drift }
+  private var layers: [LayerRow] { first.layers }
+  private var tensors: [TensorRow] { first.tensors }
+  private var chunks: Int { text.chunks }
+  private var context: Int { text.context }
+  private var fileBytes: Int { first.fileBytes }
+  private var bitsPerWeight: Double { first.bitsPerWeight }
+  private var gates: [Gates.Result] { first.gates }
 
   private var percentiles: (median: Double, p90: Double, p99: Double, p999: Double, max: Double) {
     let values = drift.divergencePercentiles([0.5, 0.9, 0.99, 0.999, 1])
@@ -88,7 +81,7 @@ public struct DriftReport: Sendable {
   }
 
   /// For a person.
-  public var text: String {
+  public var summary: String {
     let kld = percentiles
     let ratio = drift.quantized.perplexity / drift.reference.perplexity
     var lines = [
