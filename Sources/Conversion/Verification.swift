@@ -39,7 +39,7 @@ public struct Verification {
         DriftReport.LayerRow(
           layer: layer, relativeRMSError: state.relativeRMSError, cosine: state.cosine,
           added: state.relativeRMSError - (layer > 0 ? layers[layer - 1].relativeRMSError : 0))
-      }, tensors: tensors, worst: [], gates: gates.results(for: drift), provenance: [])
+      }, tensors: tensors, worst: [], gates: gates.results(for: drift), provenance: [], differences: [])
     return DriftReport(
       reference: DriftReport.Reference(
         name: fileName(reference.path), path: reference.path, format: "GGUF", fileBytes: reference.fileBytes,
@@ -91,6 +91,10 @@ public struct Gates: Sendable {
     public var limit: Double
     public var value: Double
     public var passed: Bool
+
+    package init(name: String, limit: Double, value: Double, passed: Bool) {
+      (self.name, self.limit, self.value, self.passed) = (name, limit, value, passed)
+    }
   }
 
   func results(for drift: Drift) -> [Result] {

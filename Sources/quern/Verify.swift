@@ -13,6 +13,7 @@ struct Verify: ParsableCommand {
       EXAMPLES
         quern verify model-q4km.gguf --against ./Llama-3.2-1B --text wiki.txt
         quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
+        quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --html report.html --markdown card.md
       """)
 
   @Argument(help: "The quantized model.")
@@ -33,6 +34,7 @@ struct Verify: ParsableCommand {
     help: ArgumentHelp("Fail with exit code 3 when the ratio of perplexities is above this.", valueName: "ratio"))
   var maxPplRatio: Double?
 
+  @OptionGroup var output: ReportOptions
   @OptionGroup(title: "How to read the model that it was made from") var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
@@ -40,10 +42,12 @@ struct Verify: ParsableCommand {
   func run() throws {
     let console = shared.console
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
+    let files = try output.files(sparing: [model, against, walk.text])
     let report = try Verification(
       candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
       text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
     ).run(progress: console.progress())
+    try files.write(report)
     print(shared.json ? report.json.text(indented: true) : report.summary)
     if let failed = report.failure { throw failed }
   }

@@ -1,5 +1,5 @@
 public import Bytes
-public import Models
+import Models
 import Tensors
 
 extension DriftReport {

@@ -1,3 +1,4 @@
+import Bytes
 import Models
 
 /// All that is known of one candidate: how its divergence is spread, where it arises, at which tokens it is worst.
@@ -17,6 +18,7 @@ struct CandidateSection {
       } else {
         section.element("h2", "Where it drifts")
       }
+      addDifferences(to: &section)
       addPercentiles(to: &section)
       section.element("div", ["class": "charts"]) { charts in
         addDivergence(to: &charts)
@@ -41,6 +43,33 @@ struct CandidateSection {
     }
   }
 
+  private func addDifferences(to section: inout Markup) {
+    guard !candidate.differences.isEmpty else { return }
+    section.element("h3", "Parameters that differ")
+    section.element("p", ["class": "soft small"], "No quantizing changes them: one of the two conversions is wrong.")
+    let label = "Parameters that differ"
+    section.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": label]) { box in
+      box.element("table", ["class": "compact"]) { table in
+        table.element("thead") { head in
+          head.element("tr") { row in
+            for name in ["key", "reference", "this model"] {
+              row.element("th", ["scope": "col", "class": "left"], name)
+            }
+          }
+        }
+        table.element("tbody") { body in
+          for difference in candidate.differences {
+            body.element("tr") { row in
+              row.element("th", ["scope": "row", "class": "left"], printable(difference.key))
+              row.element("td", ["class": "left wrap"], printable(difference.reference))
+              row.element("td", ["class": "left wrap"], printable(difference.candidate))
+            }
+          }
+        }
+      }
+    }
+  }
+
   private func addPercentiles(to section: inout Markup) {
     let drift = candidate.drift
     let values = drift.divergencePercentiles([0.5, 0.9, 0.95, 0.99, 0.999, 1])
@@ -50,7 +79,7 @@ struct CandidateSection {
       box.element("table") { table in
         table.element("thead") { head in
           head.element("tr") { row in
-            row.element("th", ["scope": "col", "class": "left"], "")
+            row.element("td", "")
             for name in names { row.element("th", ["scope": "col"], name) }
           }
         }
@@ -69,7 +98,7 @@ struct CandidateSection {
   private func addDivergence(to charts: inout Markup) {
     let percentiles = { (drift: Drift) in drift.divergencePercentiles([0.001, 0.5, 0.99, 1]) }
     let all = report.candidates.map { percentiles($0.drift) }
-    let domain = all.flatMap { [max($0[0], $0[3] * 1e-7), $0[3]] }.filter { $0 > 0 }
+    let domain = all.flatMap { [max($0[0], $0[3] * 1e-5), $0[3]] }.filter { $0 > 0 }
     let histograms = report.candidates.map { DivergenceHistogram(of: $0.drift, domain: domain) }
     guard !domain.isEmpty else { return }
     let own = histograms[number - 1]
@@ -89,13 +118,13 @@ struct CandidateSection {
 
   private func addLayers(to charts: inout Markup) {
     guard !candidate.layers.isEmpty else { return }
-    let domain = report.candidates.flatMap { $0.layers.flatMap { [$0.relativeRMSError, $0.added] } }
+    let domain = candidate.layers.flatMap { [$0.relativeRMSError, $0.added] }
     charts.element("figure") { figure in
       figure.element("figcaption") {
         $0.element("h3", "Drift by layer")
         $0.element("span", ["class": "small"]) {
           $0.element("span", ["class": "key stroke"], "")
-          $0.text("error of the hidden state ")
+          $0.text("error of the hidden state")
           $0.element("span", ["class": "key"], "")
           $0.text("what the layer added itself")
         }
@@ -118,8 +147,13 @@ struct CandidateSection {
         + "Tensors that are as they were are not drawn: \(errors.exact) of \(candidate.tensors.count).",
       to: &section)
     guard candidate.tensors.contains(where: { $0.attributedDivergence != nil }) else { return }
+    let all = report.candidates.flatMap { $0.tensors.compactMap(\.attributedDivergence) }.filter {
+      $0.isFinite && $0 > 0
+    }
     addMap(
-      HeatMap(cells: cells { $0.attributedDivergence }) { Figures.significant($0, 2) }, "What each tensor costs",
+      HeatMap(cells: cells { $0.attributedDivergence }, range: ((all.max() ?? 0) / 256, all.max() ?? 0)) {
+        Figures.significant($0, 2)
+      }, "What each tensor costs",
       "Mean KL divergence, in nats, when this tensor alone is quantized.", to: &section)
   }
 
@@ -127,12 +161,16 @@ struct CandidateSection {
     section.element("section") { inner in
       inner.element("h3", title)
       inner.element("p", ["class": "soft small"], text)
-      map.add(to: &inner, caption: title)
+      guard report.candidates.count > 1 else { return map.add(to: &inner, caption: title) }
+      inner.element("details") { details in
+        details.element("summary", "Show all layers")
+        map.add(to: &details, caption: "\(title), \(candidate.name)")
+      }
     }
   }
 
   private func heat(_ value: (DriftReport.TensorRow) -> Double?) -> HeatMap {
-    HeatMap(cells: cells(value)) { Figures.percent($0, $0 < 0.001 ? 3 : $0 < 0.1 ? 2 : 1) }
+    HeatMap(cells: cells(value), range: (1.0 / 400, 0.64)) { Figures.percent($0, $0 < 0.001 ? 3 : $0 < 0.1 ? 2 : 1) }
   }
 
   private func cells(_ value: (DriftReport.TensorRow) -> Double?) -> [HeatMap.Cell] {
@@ -174,6 +212,7 @@ struct DivergenceHistogram {
       DivergenceChart.Bin(lower: edges[$0], upper: edges[$0 + 1], count: counts[$0 + 2])
     }
     bins[0].count += counts[1]
+    bins[0].isOpen = counts[1] > 0
     bins[bins.count - 1].count += counts[counts.count - 1]
     self.bins = bins
   }

@@ -13,7 +13,18 @@ struct Comparison {
     var name: String
     var type: String
     /// As many as there are columns; `nil` where it would say nothing.
-    var values: [String?]
+    var values: [Value?]
+  }
+
+  struct Value: Sendable {
+    var value: String
+    /// One standard error, where there is one.
+    var error: String?
+
+    var text: String { error.map { "\(value) ± \($0)" } ?? value }
+
+    fileprivate init(_ value: String) { self.value = value }
+    fileprivate init(_ value: Double, _ error: Double) { (self.value, self.error) = Figures.measured(value, error) }
   }
 
   static let columns = [
@@ -30,8 +41,8 @@ struct Comparison {
     reference = Row(
       name: report.reference.name, type: "reference",
       values: [
-        megabytes(report.reference.fileBytes), Figures.signed(report.reference.bitsPerWeight, 2),
-        Figures.withError(first.perplexity, first.standardError), nil, nil, nil, nil, nil,
+        Value(megabytes(report.reference.fileBytes)), Value(Figures.signed(report.reference.bitsPerWeight, 2)),
+        Value(first.perplexity, first.standardError), nil, nil, nil, nil, nil,
       ])
     candidates = report.candidates.map { candidate in
       let drift = candidate.drift
@@ -39,13 +50,13 @@ struct Comparison {
       return Row(
         name: candidate.name, type: candidate.fileType,
         values: [
-          megabytes(candidate.fileBytes), Figures.signed(candidate.bitsPerWeight, 2),
-          Figures.withError(drift.quantized.perplexity, drift.quantized.standardError),
-          Figures.withError(change.value, change.standardError),
-          Figures.withError(drift.meanDivergence, drift.meanDivergenceStandardError),
-          Figures.withError(drift.meanProbabilityChange * 100, drift.meanProbabilityChangeStandardError * 100),
-          Figures.significant(drift.rmsProbabilityChange * 100, 3),
-          Figures.withError(drift.topOneAgreement * 100, drift.topOneStandardError * 100),
+          Value(megabytes(candidate.fileBytes)), Value(Figures.signed(candidate.bitsPerWeight, 2)),
+          Value(drift.quantized.perplexity, drift.quantized.standardError),
+          Value(change.value, change.standardError),
+          Value(drift.meanDivergence, drift.meanDivergenceStandardError),
+          Value(drift.meanProbabilityChange * 100, drift.meanProbabilityChangeStandardError * 100),
+          Value(Figures.significant(drift.rmsProbabilityChange * 100, 3)),
+          Value(drift.topOneAgreement * 100, drift.topOneStandardError * 100),
         ])
     }
   }
@@ -55,9 +66,8 @@ struct Comparison {
     let text = report.text
     return
       "\(Figures.count(text.tokensScored)) tokens of \(text.name) scored in \(Figures.count(text.chunks)) chunks of "
-      + "\(Figures.count(text.context)), the second half of each, as llama-perplexity does; both models in "
-      + "\(report.arithmetic) from the same hidden states on, divergence from the reference’s full-precision logits; "
-      + "± is one standard error."
+      + "\(Figures.count(text.context)), the second half of each, as llama-perplexity does. Both models are computed in "
+      + "\(report.arithmetic) and compared before anything is rounded. ± is one standard error."
   }
 
   func add(to page: inout Markup, linking: Bool) {
@@ -90,7 +100,16 @@ struct Comparison {
         if let link { head.element("a", ["href": link], row.name) } else { head.text(row.name) }
         head.element("span", ["class": "within"], row.type)
       }
-      for value in row.values { line.element("td", value ?? "–") }
+      for value in row.values { add(value, to: &line) }
+    }
+  }
+}
+
+extension Comparison {
+  private func add(_ value: Value?, to line: inout Markup) {
+    line.element("td") { cell in
+      cell.text(value?.value ?? "–")
+      if let error = value?.error { cell.element("span", ["class": "within"], "± " + error) }
     }
   }
 }

@@ -5,6 +5,8 @@ struct DivergenceChart {
     /// In nats; `lower` is in the bin, `upper` is not.
     var lower: Double
     var upper: Double
+    /// Whether all that is less was counted here too.
+    var isOpen = false
     var count: Int
   }
 
@@ -39,7 +41,8 @@ struct DivergenceChart {
         let (left, right) = (across.place(bin.lower), across.place(bin.upper))
         Chart.bar(
           x: left + 0.5, width: right - left - 1, from: Chart.bottom, to: up.place(share(bin.count)),
-          title: "\(Figures.significant(bin.lower, 2)) to \(Figures.significant(bin.upper, 2)) nats: "
+          title: (bin.isOpen ? "less than" : "\(Figures.significant(bin.lower, 2)) to")
+            + " \(Figures.significant(bin.upper, 2)) nats: "
             + "\(Figures.count(bin.count)) tokens, \(Figures.percent(share(bin.count), 2))", in: &drawing)
       }
       addGuides(across, to: &drawing)
@@ -49,12 +52,16 @@ struct DivergenceChart {
   }
 
   private func addGuides(_ across: Scale, to drawing: inout Markup) {
-    for (index, guide) in guides.enumerated() where guide.value > 0 && guide.value.isFinite {
-      let (x, y) = (across.place(guide.value), Chart.top - 4 + 14 * Double(index))
-      Chart.line(from: (x, y - 6), to: (x, Chart.bottom), "guide", in: &drawing)
-      let isRight = x > Chart.right - 90
+    let shown = guides.filter { $0.value > 0 && $0.value.isFinite }.sorted { $0.value < $1.value }
+    // Labels stand at the right of their lines, the leftmost highest; where there is no room, mirrored.
+    let isMirrored = shown.last.map { across.place($0.value) > Chart.right - 60 } ?? false
+    for (index, guide) in shown.enumerated() {
+      let row = isMirrored ? shown.count - 1 - index : index
+      let (x, y) = (across.place(guide.value), Chart.top - 4 + 14 * Double(row))
+      Chart.line(from: (x, y - 8), to: (x, Chart.bottom), "guide", in: &drawing)
       Chart.text(
-        guide.label, at: (x + (isRight ? -5 : 5), y), anchor: isRight ? "end" : "start", style: "guided", in: &drawing)
+        guide.label, at: (x + (isMirrored ? -5 : 5), y), anchor: isMirrored ? "end" : "start", style: "guided",
+        in: &drawing)
     }
   }
 }

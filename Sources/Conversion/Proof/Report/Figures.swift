@@ -10,12 +10,6 @@ enum Figures {
     return (signed(value, places), signed(error, places))
   }
 
-  /// `value ± error`.
-  static func withError(_ value: Double, _ error: Double, unit: String = "") -> String {
-    let (value, error) = measured(value, error)
-    return (error.map { "\(value) ± \($0)" } ?? value) + unit
-  }
-
   /// `value` to `digits` significant digits; below 1e-6 and from 1e7 with a power of ten.
   static func significant(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite else { return signed(value, 0) }
@@ -27,6 +21,14 @@ enum Figures {
       return "\(signed(mantissa, digits - 1))e\(exponent)"
     }
     return signed(value, places(of: value, digits: digits))
+  }
+
+  /// A number that somebody chose, such as a limit: as many digits as it has, six at most.
+  static func plain(_ value: Double) -> String {
+    var text = significant(value, 6)
+    guard text.contains("."), !text.contains("e") else { return text }
+    while text.hasSuffix("0") { text.removeLast() }
+    return text.hasSuffix(".") ? String(text.dropLast()) : text
   }
 
   /// A share of one as percent.

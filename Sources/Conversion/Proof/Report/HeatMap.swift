@@ -10,6 +10,8 @@ struct HeatMap {
   }
 
   let cells: [Cell]
+  /// What the least and the greatest colour stand for; beyond it the colour does not change.
+  let range: (least: Double, most: Double)
   /// Writes the number in a cell and in the legend.
   let label: @Sendable (Double) -> String
 
@@ -37,18 +39,12 @@ struct HeatMap {
     return order.filter(seen.contains) + seen.filter { !order.contains($0) }
   }
 
-  private var range: (least: Double, most: Double)? {
-    let values = cells.compactMap(\.value).filter { $0.isFinite && $0 > 0 }
-    guard let least = values.min(), let most = values.max() else { return nil }
-    return (least, most)
-  }
-
   /// How many tensors are as they were.
   var exact: Int { cells.filter { $0.value == 0 }.count }
 
   /// The step of the colours, by the logarithm between the least and the greatest value.
   private func step(_ value: Double) -> Int {
-    guard let range, range.most > range.least else { return 0 }
+    guard range.least > 0, range.most > range.least else { return 0 }
     guard value.isFinite else { return ReportStyle.heatSteps - 1 }
     let scale = Scale(
       logarithmicBetween: range.least, range.most, from: 0, to: Double(ReportStyle.heatSteps))
@@ -111,20 +107,20 @@ struct HeatMap {
       ]
     ) {
       if let name { $0.element("span", ["class": "within"], name) }
-      $0.text(cell.type)
-      $0.element("span", ["class": "within"], cell.value == nil ? "–" : value)
+      $0.element("span", ["class": "type"], cell.type)
+      $0.text(" " + (cell.value == nil ? "–" : value))
     }
   }
 
   private func addLegend(to page: inout Markup) {
-    guard let range else { return }
+    guard range.least > 0 else { return }
     page.element("p", ["class": "legend"]) { legend in
       legend.element("span", ["class": "number"], label(range.least))
       legend.element("span", ["class": "cells", "aria-hidden": "true"]) { cells in
         for step in 0..<ReportStyle.heatSteps { cells.element("i", ["class": "h\(step)"], "") }
       }
       legend.element("span", ["class": "number"], label(range.most))
-      legend.element("span", "by the logarithm")
+      legend.element("span", "on a logarithmic scale")
     }
   }
 }

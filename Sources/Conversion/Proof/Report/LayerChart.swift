@@ -9,7 +9,7 @@ struct LayerChart {
   }
 
   let layers: [Layer]
-  /// What the axis must hold, so that candidates can be compared by eye.
+  /// What the axis must hold.
   let domain: [Double]
 
   func add(to page: inout Markup, id: String) {
@@ -46,6 +46,42 @@ struct LayerChart {
       let stride = max(1, (layers.count + 11) / 12)
       let ticks = layers.enumerated().filter { $0.offset % stride == 0 }
       Chart.addFoot(ticks.map { (middle($0), "\($1.layer)") }, to: &drawing, unit: "layer")
+    }
+  }
+}
+
+/// The errors of several models after each layer, on one logarithmic axis.
+struct LayerComparison {
+  let models: [(label: String, errors: [Double])]
+
+  func add(to page: inout Markup, id: String) {
+    let up = Scale(logarithmic: models.flatMap(\.errors), from: Chart.bottom, to: Chart.top)
+    let count = models.map(\.errors.count).max() ?? 0
+    let end = Chart.right - 62
+    let place = { (index: Int) in Chart.left + 8 + (end - Chart.left - 8) * Double(index) / Double(max(1, count - 1)) }
+    Chart.add(
+      to: &page, id: id, title: "Relative error of the hidden state after each layer, by model",
+      description: "After the last layer: "
+        + models.map { "\($0.label) \($0.errors.last.map { Figures.percent($0, 2) } ?? "not measured")" }
+        .joined(separator: ", ")
+    ) { drawing in
+      Chart.addRules(up, to: &drawing, unit: "relative error") {
+        Figures.percent($0, max(0, -2 - Scale.exponent(of: $0)))
+      }
+      var taken: [Double] = []
+      for model in models {
+        let points = model.errors.enumerated().filter { $1.isFinite && $1 > 0 }
+          .map { (x: place($0.offset), y: up.place($0.element)) }
+        Chart.path(through: points, "line", in: &drawing)
+        guard let last = points.last else { continue }
+        var y = last.y + 4
+        while let near = taken.first(where: { ($0 - y).magnitude < 13 }) { y = near + 13 }
+        taken.append(y)
+        Chart.text(model.label, at: (last.x + 7, y), anchor: "start", style: "label", in: &drawing)
+      }
+      let stride = max(1, (count + 11) / 12)
+      Chart.addFoot(
+        Swift.stride(from: 0, to: count, by: stride).map { (place($0), "\($0)") }, to: &drawing, unit: "layer")
     }
   }
 }

@@ -12,7 +12,7 @@ extension DriftReport {
         body.element("header", ["class": "top"]) { top in top.element("div") { addTop(to: &$0) } }
         body.element("main") { main in
           addComparison(to: &main)
-          ReportSummary(report: self).addGates(to: &main)
+          GateTable(candidates: candidates).add(to: &main)
           for (index, candidate) in candidates.enumerated() {
             CandidateSection(report: self, candidate: candidate, number: index + 1).add(to: &main)
           }
@@ -71,6 +71,16 @@ extension DriftReport {
                 label: label(of: $0), bytes: $0.fileBytes, divergence: $0.drift.meanDivergence, passed: $0.passed)
             }
           ).add(to: &figure, id: "frontier")
+        }
+        guard candidates.contains(where: { $0.layers.contains { $0.relativeRMSError > 0 } }) else { return }
+        charts.element("figure") { figure in
+          figure.element("figcaption") {
+            $0.element("h3", "Drift by layer")
+            $0.element("span", ["class": "small"], "Relative error of the hidden state after each layer.")
+          }
+          LayerComparison(
+            models: candidates.map { (printable(label(of: $0), limit: 9), $0.layers.map(\.relativeRMSError)) }
+          ).add(to: &figure, id: "layers")
         }
       }
     }

@@ -73,6 +73,7 @@ enum ReportStyle {
     .left { text-align: left; }
     .within { display: block; color: var(--soft); font-size: 0.825em; font-weight: 400; }
     tr.base td, tr.base th { color: var(--soft); }
+    table.compact { width: auto; min-width: min(100%, 34rem); }
     td.wrap { white-space: normal; overflow-wrap: anywhere; }
 
     .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.5rem; margin: 1.25rem 0 0; }
@@ -92,12 +93,14 @@ enum ReportStyle {
     .chart .guide { stroke: var(--cool); stroke-width: 1.25; stroke-dasharray: 3 3; }
     .chart text.guided { fill: var(--cool); stroke: none; }
     .key { display: inline-block; width: 0.8rem; height: 0.8rem; border-radius: 0.15rem; background: var(--bar); vertical-align: -0.05rem; margin-right: 0.35rem; }
+    .key:not(:first-child) { margin-left: 1rem; }
     .key.stroke { height: 0.2rem; background: var(--accent); vertical-align: 0.2rem; width: 1.1rem; }
 
     .heat { width: auto; font-size: 0.8rem; border-collapse: separate; border-spacing: 2px; margin: 0; }
     .heat th, .heat td { border: 0; padding: 0.3rem 0.55rem; text-align: center; }
     .heat th:first-child { position: sticky; left: 0; background: var(--paper); padding-right: 0.75rem; text-align: right; font-weight: 500; color: var(--soft); }
     .heat td { border-radius: 0.2rem; min-width: 4.1rem; line-height: 1.3; }
+    .heat .type { font-weight: 600; margin-right: 0.2rem; }
     .heat td .within { color: inherit; font-size: 0.92em; }
     .legend { display: flex; flex-wrap: wrap; align-items: center; gap: 0.3rem 0.6rem; margin: 0.6rem 0 0; font-size: 0.825rem; color: var(--soft); }
     .legend span.cells { display: inline-flex; }
@@ -120,6 +123,7 @@ enum ReportStyle {
 
     .facts { display: grid; grid-template-columns: minmax(8rem, 15rem) minmax(0, 1fr); gap: 0.35rem 1.5rem; margin: 0.9rem 0 0; font-size: 0.925rem; }
     .facts dt { color: var(--soft); } .facts dd { margin: 0; font-variant-numeric: tabular-nums lining-nums; white-space: pre-wrap; }
+    @media print { details::details-content { content-visibility: visible; block-size: auto; } }
     details { margin: 0.9rem 0 0; } summary { cursor: pointer; font-weight: 600; }
     footer { margin-top: 4rem; padding-bottom: 3rem; color: var(--soft); font-size: 0.875rem; }
     footer div { border-top: 1px solid var(--rule); padding-top: 1rem; }

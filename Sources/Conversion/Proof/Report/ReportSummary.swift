@@ -1,3 +1,4 @@
+import Bytes
 import Models
 
 /// The top of a report: the verdict, the figures that people compare models by, and the gates.
@@ -46,21 +47,37 @@ struct ReportSummary {
     }
   }
 
+  /// More than so many are a table's matter.
+  private static let mostReasons = 6
+
   private var reasons: [String] {
+    var lines: [String]
     switch verdict {
     case .passed:
-      let gates = report.candidates.reduce(0) { $0 + $1.gates.count }
-      return [gates == 1 ? "The one gate holds." : "All \(gates) gates hold."]
-    case .measured: return ["No limit was set, so nothing was judged."]
+      let gates = report.candidates[0].gates.count
+      let hold = gates == 1 ? "The one gate holds" : gates == 2 ? "Both gates hold" : "All \(gates) gates hold"
+      lines = [hold + (report.candidates.count > 1 ? " for each model." : ".")]
+    case .measured: lines = ["No limit was set, so nothing was judged."]
     case .failed:
-      return report.candidates.flatMap { candidate in
+      lines = report.candidates.flatMap { candidate in
         candidate.gates.filter { !$0.passed }.map { gate in
-          let whose = report.candidates.count > 1 ? "\(candidate.name): " : ""
-          return "\(whose)\(gate.name) is \(Figures.significant(gate.value, 4)) where the limit is "
-            + "\(Figures.significant(gate.limit, 4))."
+          whose(candidate) + "\(gate.name) is \(Figures.significant(gate.value, 4)) where the limit is "
+            + "\(Figures.plain(gate.limit))."
         }
       }
     }
+    for candidate in report.candidates where !candidate.differences.isEmpty {
+      let keys = candidate.differences.prefix(3).map { printable($0.key, limit: 60) }.joined(separator: ", ")
+      let more = candidate.differences.count > 3 ? " and \(candidate.differences.count - 3) more" : ""
+      lines.append(whose(candidate) + "not the reference’s parameters: \(keys)\(more).")
+    }
+    guard lines.count > ReportSummary.mostReasons else { return lines }
+    return lines.prefix(ReportSummary.mostReasons - 1)
+      + ["And \(lines.count - ReportSummary.mostReasons + 1) more, below."]
+  }
+
+  private func whose(_ candidate: DriftReport.Candidate) -> String {
+    report.candidates.count > 1 ? "\(candidate.name): " : ""
   }
 
   // MARK: Tiles
@@ -85,7 +102,8 @@ struct ReportSummary {
       ),
       (
         "Perplexity", Figures.measured(drift.quantized.perplexity, drift.quantized.standardError).value, "",
-        "\(Figures.measured(drift.reference.perplexity, drift.reference.standardError).value) of the reference"
+        "from \(Figures.measured(drift.reference.perplexity, drift.reference.standardError).value), "
+          + "× \(Figures.signed(drift.quantized.perplexity / drift.reference.perplexity, 4))"
       ),
     ]
     page.element("dl", ["class": "tiles"]) { list in
@@ -104,40 +122,5 @@ struct ReportSummary {
 
   private func plusMinus(_ value: Double, _ error: Double) -> String {
     Figures.measured(value, error).error.map { "± \($0)" } ?? "no standard error"
-  }
-
-  // MARK: Gates
-
-  func addGates(to page: inout Markup) {
-    guard report.candidates.contains(where: { !$0.gates.isEmpty }) else { return }
-    page.element("section", ["id": "gates"]) { section in
-      section.element("h2", "Gates")
-      section.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Gates"]) { box in
-        box.element("table") { table in
-          table.element("thead") { head in
-            head.element("tr") { row in
-              if report.candidates.count > 1 { row.element("th", ["scope": "col", "class": "left"], "model") }
-              row.element("th", ["scope": "col", "class": "left"], "gate")
-              for name in ["value", "limit", "verdict"] { row.element("th", ["scope": "col"], name) }
-            }
-          }
-          table.element("tbody") { body in
-            for candidate in report.candidates {
-              for gate in candidate.gates { add(gate, of: candidate, to: &body) }
-            }
-          }
-        }
-      }
-    }
-  }
-
-  private func add(_ gate: Gates.Result, of candidate: DriftReport.Candidate, to body: inout Markup) {
-    body.element("tr") { row in
-      if report.candidates.count > 1 { row.element("td", ["class": "left"], candidate.name) }
-      row.element("th", ["scope": "row", "class": "left"], gate.name)
-      row.element("td", Figures.significant(gate.value, 4))
-      row.element("td", Figures.significant(gate.limit, 4))
-      row.element("td", ["class": "tag " + (gate.passed ? "passed" : "failed")], gate.passed ? "passed" : "failed")
-    }
   }
 }

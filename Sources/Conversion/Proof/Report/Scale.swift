@@ -13,12 +13,14 @@ struct Scale: Sendable {
   let start: Double
   let end: Double
   let isLogarithmic: Bool
+  /// Between two lines of a linear axis.
+  private let step: Double
 
   /// A linear axis; its limits are widened to whole steps of 1, 2 or 5 times a power of ten.
   init(linear values: [Double], from start: Double, to end: Double, steps: Int = 4, includingZero: Bool = true) {
     let finite = values.filter(\.isFinite) + (includingZero ? [0] : [])
     let (least, most) = (finite.min() ?? 0, finite.max() ?? 1)
-    let step = Scale.step(of: most > least ? most - least : max(most.magnitude, 1e-9), count: steps)
+    step = Scale.step(of: most > least ? most - least : max(most.magnitude, 1e-9), count: steps)
     lower = (least / step).rounded(.down) * step
     upper = max((most / step).rounded(.up) * step, lower + step)
     (self.start, self.end, isLogarithmic) = (start, end, false)
@@ -34,12 +36,12 @@ struct Scale: Sendable {
       ? Scale.exponent(of: greatest) + 1 : Scale.exponent(of: greatest)
     lower = Scale.power(least)
     upper = Scale.power(max(most, least + 1))
-    (self.start, self.end, isLogarithmic) = (start, end, true)
+    (self.start, self.end, isLogarithmic, step) = (start, end, true, 0)
   }
 
   /// A logarithmic axis between two numbers above 0.
   init(logarithmicBetween lower: Double, _ upper: Double, from start: Double, to end: Double) {
-    (self.lower, self.upper, self.start, self.end, isLogarithmic) = (lower, upper, start, end, true)
+    (self.lower, self.upper, self.start, self.end, isLogarithmic, step) = (lower, upper, start, end, true, 0)
   }
 
   func place(_ value: Double) -> Double {
@@ -59,7 +61,6 @@ struct Scale: Sendable {
       let stride = max(1, (last - first + most - 1) / most)
       return Swift.stride(from: first, through: last, by: stride).map { (Scale.power($0), Scale.powerLabel($0)) }
     }
-    let step = Scale.step(of: upper - lower, count: 4)
     let count = Int(((upper - lower) / step).rounded())
     let places = max(0, -Scale.exponent(of: step))
     return (0...count).map { index in
