@@ -15,8 +15,8 @@ struct Verify: ParsableCommand {
         quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
       """)
 
-  @Argument(help: "The quantized model.")
-  var model: String
+  @Argument(help: ArgumentHelp("The quantized models.", valueName: "model"))
+  var models: [String]
 
   @Option(help: ArgumentHelp("The model that it was made from.", valueName: "model"))
   var against: String
@@ -41,10 +41,11 @@ struct Verify: ParsableCommand {
     let console = shared.console
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
     let report = try Verification(
-      candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
+      candidates: models.map { try ModelInput(opening: $0) },
+      reference: reading.open(against, console, jobs: compute.threads),
       text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
     ).run(progress: console.progress())
-    print(shared.json ? report.json.text(indented: true) : report.text)
+    print(shared.json ? report.json.text(indented: true) : report.summary)
     if let failed = report.failure { throw failed }
   }
 }
