@@ -72,7 +72,7 @@ struct Convert: ParsableCommand {
 
     let report = try text.map { text in
       try Verification(
-        candidate: ModelInput(opening: output), reference: input, text: text,
+        candidates: [ModelInput(opening: output)], reference: input, text: text,
         options: WalkOptions(jobs: compute.threads)
       ).run(progress: console.progress())
     }

@@ -13,11 +13,11 @@ struct Verify: ParsableCommand {
       EXAMPLES
         quern verify model-q4km.gguf --against ./Llama-3.2-1B --text wiki.txt
         quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
-        quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --html report.html --markdown card.md
+        quern verify q8.gguf q4.gguf q2.gguf --against model-f16.gguf --text wiki.txt --html report.html
       """)
 
-  @Argument(help: "The quantized model.")
-  var model: String
+  @Argument(help: ArgumentHelp("The quantized models.", valueName: "model"))
+  var models: [String]
 
   @Option(help: ArgumentHelp("The model that it was made from.", valueName: "model"))
   var against: String
@@ -42,10 +42,12 @@ struct Verify: ParsableCommand {
   func run() throws {
     let console = shared.console
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
-    let files = try output.files(sparing: [model, against, walk.text])
+    let files = try output.files(sparing: models + [against, walk.text])
     let report = try Verification(
-      candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
-      text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
+      candidates: models.map { try ModelInput(opening: $0) },
+      reference: reading.open(against, console, jobs: compute.threads),
+      text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates,
+      hashes: files.areAsked
     ).run(progress: console.progress())
     try files.write(report)
     print(shared.json ? report.json.text(indented: true) : report.summary)

@@ -47,7 +47,7 @@ enum MadeUpReport {
       drift.add(
         TokenDrift(
           reference: 2 + wave, quantized: 2 + wave + divergence / 2 - scale * 0.1, divergence: divergence,
-          sameChoice: wave < 0.93))
+          referenceChoice: 7, quantizedChoice: wave < 0.93 ? 7 : 8))
     }
     return drift
   }
@@ -66,8 +66,8 @@ enum MadeUpReport {
   ) -> [DriftReport.TensorRow] {
     func row(_ name: String, _ type: DType, _ error: Double, elements: Int) -> DriftReport.TensorRow {
       DriftReport.TensorRow(
-        name: name, type: type, bitsPerWeight: type.bitsPerElement, relativeRMSError: error,
-        attributedDivergence: attributed ? error * error * 0.1 : nil, elements: elements)
+        name: name, type: type, bitsPerWeight: type.bitsPerElement, elements: elements, relativeRMSError: error,
+        attributedDivergence: attributed ? error * error * 0.1 : nil)
     }
     var out = [
       row("token_embd.weight", type, error, elements: 1 << 20), row("output_norm.weight", .f32, 0, elements: 2048),

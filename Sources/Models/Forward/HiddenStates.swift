@@ -18,18 +18,33 @@ public struct HiddenStates: Sendable {
     matrix = try Matrix(rows: rows, columns: columns)
   }
 
-  /// How far these states are from `reference`, which has the same shape.
-  public func difference(from reference: HiddenStates, jobs: Int) throws -> StateDifference {
-    precondition(chunks == reference.chunks && matrix.columns == reference.matrix.columns, "states of another shape")
+  /// Chunks beyond those of `other` repeat its first ones; gives them its states.
+  func copyProbes(from other: HiddenStates, jobs: Int) {
+    for (probe, source) in zip(chunks.dropFirst(other.chunks.count), other.chunks) {
+      let (to, from) = (matrix[probe], other.matrix[source])
+      unsafe to.pointer.update(from: from.pointer, count: to.rows * to.columns)
+    }
+  }
+
+  /// How far these states are from `reference`'s: `state` over its chunks, `added` over the probes that follow them.
+  func differences(from reference: HiddenStates, jobs: Int) throws -> (state: StateDifference, added: StateDifference) {
+    precondition(matrix.columns == reference.matrix.columns, "states of another width")
+    let count = reference.chunks.count
     let parts = try Parallel.map(chunks.count, jobs: jobs) { chunk in
-      let (ours, theirs) = (matrix[chunks[chunk]], reference.matrix[chunks[chunk]])
+      let (ours, theirs) = (
+        matrix[chunks[chunk]], reference.matrix[reference.chunks[chunk < count ? chunk : chunk - count]]
+      )
+      precondition(ours.rows == theirs.rows, "chunks of another length")
       var part = StateDifference()
       for row in 0..<ours.rows {
         unsafe part.add(ours.pointer(row: row), theirs.pointer(row: row), count: ours.columns)
       }
       return part
     }
-    return parts.reduce(into: StateDifference()) { $0.merge($1) }
+    func sum(_ parts: ArraySlice<StateDifference>) -> StateDifference {
+      parts.reduce(into: StateDifference()) { $0.merge($1) }
+    }
+    return (sum(parts[..<count]), sum(parts[count...]))
   }
 }
 

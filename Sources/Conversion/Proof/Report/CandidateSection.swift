@@ -205,15 +205,23 @@ struct DivergenceHistogram {
     let steps = [1, 1.584893192461114, 2.51188643150958, 3.981071705534973, 6.309573444801933]
     let edges =
       (first..<last).flatMap { exponent in steps.map { $0 * Scale.power(exponent) } } + [Scale.power(last)]
-    let least = Double.leastNonzeroMagnitude
-    let counts = drift.divergenceCounts(between: [-.infinity, least] + edges + [.infinity])
-    zeros = counts[0]
-    var bins = (0..<edges.count - 1).map {
-      DivergenceChart.Bin(lower: edges[$0], upper: edges[$0 + 1], count: counts[$0 + 2])
+    var bins = zip(edges, edges.dropFirst()).map { DivergenceChart.Bin(lower: $0, upper: $1, count: 0) }
+    var zeros = 0
+    for divergence in drift.divergences.lazy.map(Double.init) {
+      guard divergence > 0 else {
+        zeros += 1
+        continue
+      }
+      // The number of edges that are not above it.
+      var (low, high) = (0, edges.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if divergence < edges[middle] { high = middle } else { low = middle + 1 }
+      }
+      if low == 0 { bins[0].isOpen = true }
+      bins[min(max(low - 1, 0), bins.count - 1)].count += 1
     }
-    bins[0].count += counts[1]
-    bins[0].isOpen = counts[1] > 0
-    bins[bins.count - 1].count += counts[counts.count - 1]
+    self.zeros = zeros
     self.bins = bins
   }
 

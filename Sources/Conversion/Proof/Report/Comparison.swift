@@ -30,7 +30,7 @@ struct Comparison {
   static let columns = [
     Column(name: "size", unit: ""), Column(name: "bpw", unit: "bits"), Column(name: "PPL ±", unit: ""),
     Column(name: "ΔPPL ±", unit: ""), Column(name: "KLD ±", unit: "nats"), Column(name: "mean Δp ±", unit: "%"),
-    Column(name: "RMS Δp", unit: "%"), Column(name: "same top p ±", unit: "%"),
+    Column(name: "RMS Δp ±", unit: "%"), Column(name: "same top p ±", unit: "%"),
   ]
 
   let reference: Row
@@ -55,7 +55,7 @@ struct Comparison {
           Value(change.value, change.standardError),
           Value(drift.meanDivergence, drift.meanDivergenceStandardError),
           Value(drift.meanProbabilityChange * 100, drift.meanProbabilityChangeStandardError * 100),
-          Value(Figures.significant(drift.rmsProbabilityChange * 100, 3)),
+          Value(drift.rmsProbabilityChange * 100, drift.rmsProbabilityChangeStandardError * 100),
           Value(drift.topOneAgreement * 100, drift.topOneStandardError * 100),
         ])
     }
@@ -123,11 +123,5 @@ extension Drift {
     let covariance = (a * a + b * b - logRatioStandardError * logRatioStandardError) / 2
     let variance = p * p * a * a + q * q * b * b - 2 * p * q * covariance
     return (q - p, variance > 0 ? variance.squareRoot() : 0)
-  }
-
-  /// Of the mean change of the probability of the token that came.
-  var meanProbabilityChangeStandardError: Double {
-    let variance = rmsProbabilityChange * rmsProbabilityChange - meanProbabilityChange * meanProbabilityChange
-    return count > 1 && variance > 0 ? (variance / Double(count - 1)).squareRoot() : 0
   }
 }

@@ -61,9 +61,3 @@ enum Figures {
     return places
   }
 }
-
-/// The last part of a path: reports name files, not folders of one machine.
-func fileName(_ path: String) -> String {
-  let parts = path.split { $0 == "/" || $0 == "\\" }
-  return parts.last.map(String.init) ?? path
-}

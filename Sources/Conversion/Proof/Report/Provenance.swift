@@ -38,7 +38,7 @@ struct Provenance {
     let isPath =
       value.hasPrefix("/") || value.hasPrefix("~/") || value.hasPrefix("\\\\")
       || (value.dropFirst().hasPrefix(":\\") && value.first?.isLetter == true)
-    return isPath ? fileName(value) : value
+    return isPath ? value.split { $0 == "/" || $0 == "\\" }.last.map(String.init) ?? value : value
   }
 
   static func add(_ facts: [Fact], to page: inout Markup) {

@@ -6,6 +6,9 @@ public struct ReportFiles: Sendable {
   private let markdown: String?
   private let overwrites: Bool
 
+  /// Whether anything will be written.
+  public var areAsked: Bool { html != nil || markdown != nil }
+
   /// Makes sure that the files can be written, so that a mistake shows before a walk of hours and not after it. Nothing is
   /// left behind by that.
   /// - Parameter inputs: files and folders that are being read, none of which may be replaced.
