@@ -161,11 +161,16 @@ struct CandidateSection {
     section.element("section") { inner in
       inner.element("h3", title)
       inner.element("p", ["class": "soft small"], text)
-      guard report.candidates.count > 1 else { return map.add(to: &inner, caption: title) }
-      inner.element("details") { details in
-        details.element("summary", "Show all layers")
-        map.add(to: &details, caption: "\(title), \(candidate.name)")
-      }
+      fold("Show the layers", in: &inner) { map.add(to: &$0, caption: "\(title), \(candidate.name)") }
+    }
+  }
+
+  /// Where there are several models, what is long waits to be opened.
+  private func fold(_ title: String, in section: inout Markup, _ body: (inout Markup) -> Void) {
+    guard report.candidates.count > 1 else { return body(&section) }
+    section.element("details") { details in
+      details.element("summary", title)
+      body(&details)
     }
   }
 
@@ -187,9 +192,11 @@ struct CandidateSection {
       inner.element("h3", "Worst tokens")
       inner.element(
         "p", ["class": "soft small"],
-        "Where the two predictions differ most. Marked is the token that came; beside it what each model found most "
-          + "likely, and the probability it gave to what came.")
-      WorstTokens(tokens: candidate.worst).add(to: &inner)
+        "Where the two predictions differ most. Marked is the token that came; beside it which token each model "
+          + "found likeliest, and the probability that it gave to the one that came.")
+      fold("Show the \(candidate.worst.count) tokens", in: &inner) {
+        WorstTokens(tokens: candidate.worst).add(to: &$0)
+      }
     }
   }
 }

@@ -66,7 +66,7 @@ struct Comparison {
     let text = report.text
     return
       "\(Figures.count(text.tokensScored)) tokens of \(text.name) scored in \(Figures.count(text.chunks)) chunks of "
-      + "\(Figures.count(text.context)), the second half of each, as llama-perplexity does. Both models are computed in "
+      + "\(Figures.count(text.context)), the second half of each, as llama-perplexity does. \(report.candidates.count == 1 ? "Both" : "All") models are computed in "
       + "\(report.arithmetic) and compared before anything is rounded. ± is one standard error."
   }
 

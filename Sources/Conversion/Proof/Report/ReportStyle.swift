@@ -112,13 +112,14 @@ enum ReportStyle {
     .none { color: var(--soft); }
 
     .tokens { list-style: none; margin: 0.9rem 0 0; padding: 0; border-top: 1px solid var(--rule); }
-    .tokens li { display: grid; grid-template-columns: minmax(0, 1fr) 17rem; gap: 0.4rem 2rem; padding: 0.8rem 0; border-bottom: 1px solid var(--rule); break-inside: avoid; }
+    .tokens li { display: grid; grid-template-columns: minmax(0, 1fr) 19rem; gap: 0.4rem 2rem; padding: 0.8rem 0; border-bottom: 1px solid var(--rule); break-inside: avoid; }
     .tokens p { margin: 0; max-width: none; }
     .tokens .context { line-height: 1.6; }
     .tokens .context .soft { white-space: pre-wrap; }
     .tokens mark { white-space: pre-wrap; background: var(--mark); color: var(--mark-ink); border-radius: 0.2rem; padding: 0.1em 0.25em; }
-    .tokens dl { display: grid; grid-template-columns: auto 1fr auto; gap: 0.1rem 0.75rem; margin: 0; font-size: 0.85rem; align-content: start; }
-    .tokens dt { color: var(--soft); } .tokens dd { margin: 0; } .tokens dd.number { text-align: right; }
+    .tokens table { font-size: 0.825rem; align-self: start; }
+    .tokens th, .tokens td { border: 0; padding: 0.05rem 0.5rem; }
+    .tokens thead th { font-size: 0.775rem; } .tokens tbody th { font-weight: 400; color: var(--soft); }
     .piece { background: var(--panel); border-radius: 0.2rem; padding: 0.05em 0.25em; white-space: pre-wrap; }
 
     .facts { display: grid; grid-template-columns: minmax(8rem, 15rem) minmax(0, 1fr); gap: 0.35rem 1.5rem; margin: 0.9rem 0 0; font-size: 0.925rem; }
@@ -130,7 +131,7 @@ enum ReportStyle {
 
     @media (max-width: 44rem) {
       section { margin-top: 2.5rem; }
-      .tokens li { grid-template-columns: minmax(0, 1fr); }
+      .tokens li { grid-template-columns: minmax(0, 1fr); } .tokens table { width: auto; }
       .facts { grid-template-columns: minmax(0, 1fr); gap: 0; } .facts dd { margin-bottom: 0.6rem; }
       .tiles { grid-template-columns: repeat(auto-fit, minmax(8.75rem, 1fr)); gap: 1.25rem; }
     }

@@ -12,29 +12,42 @@ struct WorstTokens {
         list.element("li") { item in
           item.element("div") { text in
             text.element("p", ["class": "context mono"]) { line in
-              line.element("span", ["class": "soft"], "…" + WorstTokens.end(of: token.before))
+              line.element("span", ["class": "soft"], "… " + WorstTokens.end(of: token.before))
               line.element("mark", WorstTokens.visible(token.token))
             }
             text.element(
               "p", ["class": "soft small"],
-              "chunk \(Figures.count(token.chunk)), token \(Figures.count(token.position))")
+              "\(Figures.significant(token.divergence, 3)) nats at token \(Figures.count(token.position)) of chunk "
+                + Figures.count(token.chunk))
           }
-          item.element("dl") { facts in
-            add("divergence", nil, "\(Figures.significant(token.divergence, 3)) nats", to: &facts)
-            add("reference", token.referenceChoice, WorstTokens.chance(token.referenceProbability), to: &facts)
-            add("this model", token.candidateChoice, WorstTokens.chance(token.candidateProbability), to: &facts)
-          }
+          item.element("table") { add(token, to: &$0) }
         }
       }
     }
   }
 
-  private func add(_ name: String, _ choice: String?, _ number: String, to facts: inout Markup) {
-    facts.element("dt", name)
-    facts.element("dd") { cell in
-      if let choice { cell.element("span", ["class": "piece mono"], WorstTokens.visible(choice)) }
+  private func add(_ token: DriftReport.WorstToken, to table: inout Markup) {
+    table.element("thead") { head in
+      head.element("tr") { row in
+        row.element("td", "")
+        row.element("th", ["scope": "col", "class": "left"], "likeliest")
+        row.element("th", ["scope": "col"], "p of what came")
+      }
     }
-    facts.element("dd", ["class": "number"], number)
+    table.element("tbody") { body in
+      for (name, choice, chance) in [
+        ("reference", token.referenceChoice, token.referenceProbability),
+        ("this model", token.candidateChoice, token.candidateProbability),
+      ] {
+        body.element("tr") { row in
+          row.element("th", ["scope": "row", "class": "left"], name)
+          row.element("td", ["class": "left wrap"]) {
+            $0.element("span", ["class": "piece mono"], WorstTokens.visible(choice))
+          }
+          row.element("td", WorstTokens.chance(chance))
+        }
+      }
+    }
   }
 
   /// A probability as percent, `< 0.01 %` where it is next to nothing.
