@@ -122,11 +122,13 @@ struct CandidateSection {
     charts.element("figure") { figure in
       figure.element("figcaption") {
         $0.element("h3", "Drift by layer")
-        $0.element("span", ["class": "small"]) {
-          $0.element("span", ["class": "key stroke"], "")
-          $0.text("error of the hidden state")
-          $0.element("span", ["class": "key"], "")
-          $0.text("what the layer added itself")
+        $0.element("span", ["class": "small keys"]) {
+          $0.element("span") {
+            $0.element("span", ["class": "key stroke"], ""); $0.text("error of the hidden state")
+          }
+          $0.element("span") {
+            $0.element("span", ["class": "key"], ""); $0.text("what the layer added itself")
+          }
         }
       }
       LayerChart(

@@ -8,7 +8,7 @@ enum ReportStyle {
     :root {
       color-scheme: light dark;
       --paper: #ffffff; --panel: #f7f5f2; --ink: #1d1b18; --soft: #655f57; --rule: #e3ded7; --faint: #efebe5;
-      --accent: #a4521a; --cool: #35659a; --bar: #d9a67c; --pass: #1b7446; --fail: #b3261e; --plain: #655f57;
+      --accent: #a4521a; --cool: #35659a; --bar: #bd8350; --pass: #1b7446; --fail: #b3261e; --plain: #655f57;
       --pass-ground: #eaf5ee; --fail-ground: #fcedeb; --plain-ground: #f4f1ed; --mark: #fbe3c4; --mark-ink: #3a2407;
       --h0: #fcf6ee; --h1: #f8e7cf; --h2: #f3d2a6; --h3: #ecb97c; --h4: #e29a57; --h5: #d07f3c; --h6: #974515; --h7: #66290b;
       --i0: #1d1b18; --i1: #1d1b18; --i2: #1d1b18; --i3: #1d1b18; --i4: #1d1b18; --i5: #1d1b18; --i6: #ffffff; --i7: #ffffff;
@@ -93,7 +93,7 @@ enum ReportStyle {
     .chart .guide { stroke: var(--cool); stroke-width: 1.25; stroke-dasharray: 3 3; }
     .chart text.guided { fill: var(--cool); stroke: none; }
     .key { display: inline-block; width: 0.8rem; height: 0.8rem; border-radius: 0.15rem; background: var(--bar); vertical-align: -0.05rem; margin-right: 0.35rem; }
-    .key:not(:first-child) { margin-left: 1rem; }
+    figcaption .keys { display: flex; flex-wrap: wrap; gap: 0 1.25rem; }
     .key.stroke { height: 0.2rem; background: var(--accent); vertical-align: 0.2rem; width: 1.1rem; }
 
     .heat { width: auto; font-size: 0.8rem; border-collapse: separate; border-spacing: 2px; margin: 0; }
@@ -139,7 +139,7 @@ enum ReportStyle {
       :root {
         color-scheme: light;
         --paper: #ffffff; --panel: #f7f5f2; --ink: #1d1b18; --soft: #655f57; --rule: #d5cfc6; --faint: #efebe5;
-        --accent: #a4521a; --cool: #35659a; --bar: #d9a67c; --pass: #1b7446; --fail: #b3261e; --plain: #655f57;
+        --accent: #a4521a; --cool: #35659a; --bar: #bd8350; --pass: #1b7446; --fail: #b3261e; --plain: #655f57;
         --pass-ground: #eaf5ee; --fail-ground: #fcedeb; --plain-ground: #f4f1ed; --mark: #fbe3c4; --mark-ink: #3a2407;
         --h0: #fcf6ee; --h1: #f8e7cf; --h2: #f3d2a6; --h3: #ecb97c; --h4: #e29a57; --h5: #d07f3c; --h6: #974515; --h7: #66290b;
         --i0: #1d1b18; --i1: #1d1b18; --i2: #1d1b18; --i3: #1d1b18; --i4: #1d1b18; --i5: #1d1b18; --i6: #ffffff; --i7: #ffffff;
