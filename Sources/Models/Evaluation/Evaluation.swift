@@ -7,8 +7,8 @@ import Tensors
 /// read once a group. Results do not depend on the grouping or on the number of threads.
 public struct Evaluation {
   let text: TextChunks
-  private let stateBytes: Int
-  private let progress: (Progress) throws -> Void
+  let stateBytes: Int
+  let progress: (Progress) throws -> Void
 
   /// How far a walk has come.
   public struct Progress: Hashable, Sendable {
@@ -97,7 +97,7 @@ public struct Evaluation {
       let probed = inputs.prefix(max(0, probes - start))
       let states = try passes.enumerated().map { try $1.embed($0 == 0 ? inputs : inputs + probed) }
       for layer in 0..<depth {
-        for state in states.dropFirst() { state.copyProbes(from: states[0], jobs: passes[0].jobs) }
+        for state in states.dropFirst() { state.copyProbes(from: states[0]) }
         for (pass, state) in zip(passes, states) { try pass.apply(layer: layer, to: state) }
         try afterLayer(layer, states)
         state.done += chunks.count * passes.count

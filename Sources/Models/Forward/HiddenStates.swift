@@ -18,12 +18,26 @@ public struct HiddenStates: Sendable {
     matrix = try Matrix(rows: rows, columns: columns)
   }
 
-  /// Chunks beyond those of `other` repeat its first ones; gives them its states.
-  func copyProbes(from other: HiddenStates, jobs: Int) {
-    for (probe, source) in zip(chunks.dropFirst(other.chunks.count), other.chunks) {
-      let (to, from) = (matrix[probe], other.matrix[source])
+  private init(_ matrix: Matrix, _ chunks: [Range<Int>]) { (self.matrix, self.chunks) = (matrix, chunks) }
+
+  /// Some of the chunks, in the same memory.
+  func selecting(_ numbers: some Sequence<Int>) -> HiddenStates { HiddenStates(matrix, numbers.map { chunks[$0] }) }
+
+  /// Takes the values of `other`, whose chunks are as long.
+  func copy(from other: HiddenStates) {
+    precondition(
+      chunks.count == other.chunks.count && matrix.columns == other.matrix.columns, "states of another shape")
+    for (mine, theirs) in zip(chunks, other.chunks) {
+      precondition(mine.count == theirs.count, "chunks of another length")
+      let (to, from) = (matrix[mine], other.matrix[theirs])
       unsafe to.pointer.update(from: from.pointer, count: to.rows * to.columns)
     }
+  }
+
+  /// Chunks beyond those of `other` repeat its first ones; gives them its states.
+  func copyProbes(from other: HiddenStates) {
+    let probes = other.chunks.count..<chunks.count
+    selecting(probes).copy(from: other.selecting(0..<probes.count))
   }
 
   /// How far these states are from `reference`'s: `state` over its chunks, `added` over the probes that follow them.
