@@ -117,14 +117,14 @@ enum ReportStyle {
     .tokens .context { line-height: 1.6; }
     .tokens .context .soft { white-space: pre-wrap; }
     .tokens mark { white-space: pre-wrap; background: var(--mark); color: var(--mark-ink); border-radius: 0.2rem; padding: 0.1em 0.25em; }
-    .tokens table { font-size: 0.825rem; align-self: start; }
+    .tokens table { font-size: 0.85rem; align-self: start; }
     .tokens th, .tokens td { border: 0; padding: 0.05rem 0.5rem; }
     .tokens thead th { font-size: 0.775rem; } .tokens tbody th { font-weight: 400; color: var(--soft); }
+    .tokens .piece { font-size: 0.95em; }
     .piece { background: var(--panel); border-radius: 0.2rem; padding: 0.05em 0.25em; white-space: pre-wrap; }
 
     .facts { display: grid; grid-template-columns: minmax(8rem, 15rem) minmax(0, 1fr); gap: 0.35rem 1.5rem; margin: 0.9rem 0 0; font-size: 0.925rem; }
     .facts dt { color: var(--soft); } .facts dd { margin: 0; font-variant-numeric: tabular-nums lining-nums; white-space: pre-wrap; }
-    @media print { details::details-content { content-visibility: visible; block-size: auto; } }
     details { margin: 0.9rem 0 0; } summary { cursor: pointer; font-weight: 600; }
     footer { margin-top: 4rem; padding-bottom: 3rem; color: var(--soft); font-size: 0.875rem; }
     footer div { border-top: 1px solid var(--rule); padding-top: 1rem; }
@@ -144,12 +144,13 @@ enum ReportStyle {
         --h0: #fcf6ee; --h1: #f8e7cf; --h2: #f3d2a6; --h3: #ecb97c; --h4: #e29a57; --h5: #d07f3c; --h6: #974515; --h7: #66290b;
         --i0: #1d1b18; --i1: #1d1b18; --i2: #1d1b18; --i3: #1d1b18; --i4: #1d1b18; --i5: #1d1b18; --i6: #ffffff; --i7: #ffffff;
       }
-      body { font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+      html { font-size: 9.5pt; } body { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
       main, .top > div, footer { max-width: none; padding: 0; }
-      section { margin-top: 1.75rem; } figure, .verdict, .heat tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+      section { margin-top: 1.75rem; } figure, .verdict, .heat tr { break-inside: avoid; } h2, h3, h3 + p { break-after: avoid; }
       .scroll { overflow: visible; } table { font-size: 8.5pt; } th, td { padding: 0.3rem 0.4rem; }
       .heat { font-size: 7pt; } .heat td { min-width: 0; padding: 0.15rem 0.3rem; }
-      .charts { grid-template-columns: 1fr 1fr; }
+      .charts { grid-template-columns: 1fr 1fr; } .tiles { grid-template-columns: repeat(4, 1fr); gap: 1rem; }
+      details::details-content { content-visibility: visible; block-size: auto; } summary { display: none; }
     }
 
     """
