@@ -48,7 +48,7 @@ struct CandidateSection {
     section.element("h3", "Parameters that differ")
     section.element("p", ["class": "soft small"], "No quantizing changes them: one of the two conversions is wrong.")
     let label = "Parameters that differ"
-    section.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": label]) { box in
+    section.scrolling(label) { box in
       box.element("table", ["class": "compact"]) { table in
         table.element("thead") { head in
           head.element("tr") { row in
@@ -75,7 +75,7 @@ struct CandidateSection {
     let values = drift.divergencePercentiles([0.5, 0.9, 0.95, 0.99, 0.999, 1])
     let names = ["mean", "median", "90 %", "95 %", "99 %", "99.9 %", "maximum"]
     let label = "Percentiles of the divergence"
-    section.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": label]) { box in
+    section.scrolling(label) { box in
       box.element("table") { table in
         table.element("thead") { head in
           head.element("tr") { row in
@@ -200,42 +200,5 @@ struct CandidateSection {
         WorstTokens(tokens: candidate.worst).add(to: &$0)
       }
     }
-  }
-}
-
-/// The divergences of a drift in five bins a decade.
-struct DivergenceHistogram {
-  let bins: [DivergenceChart.Bin]
-  let zeros: Int
-
-  init(of drift: Drift, domain: [Double]) {
-    let scale = Scale(logarithmic: domain, from: 0, to: 1)
-    let (first, last) = (Scale.exponent(of: scale.lower), Scale.exponent(of: scale.upper))
-    let steps = [1, 1.584893192461114, 2.51188643150958, 3.981071705534973, 6.309573444801933]
-    let edges =
-      (first..<last).flatMap { exponent in steps.map { $0 * Scale.power(exponent) } } + [Scale.power(last)]
-    var bins = zip(edges, edges.dropFirst()).map { DivergenceChart.Bin(lower: $0, upper: $1, count: 0) }
-    var zeros = 0
-    for divergence in drift.divergences.lazy.map(Double.init) {
-      guard divergence > 0 else {
-        zeros += 1
-        continue
-      }
-      // The number of edges that are not above it.
-      var (low, high) = (0, edges.count)
-      while low < high {
-        let middle = (low + high) / 2
-        if divergence < edges[middle] { high = middle } else { low = middle + 1 }
-      }
-      if low == 0 { bins[0].isOpen = true }
-      bins[min(max(low - 1, 0), bins.count - 1)].count += 1
-    }
-    self.zeros = zeros
-    self.bins = bins
-  }
-
-  var greatestShare: Double {
-    let total = bins.reduce(zeros) { $0 + $1.count }
-    return Double(max(zeros, bins.map(\.count).max() ?? 0)) / Double(max(1, total))
   }
 }

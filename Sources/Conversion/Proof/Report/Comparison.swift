@@ -71,7 +71,7 @@ struct Comparison {
   }
 
   func add(to page: inout Markup, linking: Bool) {
-    page.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Comparison"]) { box in
+    page.scrolling("Comparison") { box in
       box.element("table") { table in
         table.element("thead") { head in
           head.element("tr") { row in

@@ -1,3 +1,5 @@
+import Models
+
 /// How many tokens diverge how far: bars of equal width on a logarithmic axis.
 struct DivergenceChart {
   /// A bar.
@@ -63,5 +65,42 @@ struct DivergenceChart {
         guide.label, at: (x + (isMirrored ? -5 : 5), y), anchor: isMirrored ? "end" : "start", style: "guided",
         in: &drawing)
     }
+  }
+}
+
+/// The divergences of a drift in five bins a decade.
+struct DivergenceHistogram {
+  let bins: [DivergenceChart.Bin]
+  let zeros: Int
+
+  init(of drift: Drift, domain: [Double]) {
+    let scale = Scale(logarithmic: domain, from: 0, to: 1)
+    let (first, last) = (Scale.exponent(of: scale.lower), Scale.exponent(of: scale.upper))
+    let steps = [1, 1.584893192461114, 2.51188643150958, 3.981071705534973, 6.309573444801933]
+    let edges =
+      (first..<last).flatMap { exponent in steps.map { $0 * Scale.power(exponent) } } + [Scale.power(last)]
+    var bins = zip(edges, edges.dropFirst()).map { DivergenceChart.Bin(lower: $0, upper: $1, count: 0) }
+    var zeros = 0
+    for divergence in drift.divergences.lazy.map(Double.init) {
+      guard divergence > 0 else {
+        zeros += 1
+        continue
+      }
+      // The number of edges that are not above it.
+      var (low, high) = (0, edges.count)
+      while low < high {
+        let middle = (low + high) / 2
+        if divergence < edges[middle] { high = middle } else { low = middle + 1 }
+      }
+      if low == 0 { bins[0].isOpen = true }
+      bins[min(max(low - 1, 0), bins.count - 1)].count += 1
+    }
+    self.zeros = zeros
+    self.bins = bins
+  }
+
+  var greatestShare: Double {
+    let total = bins.reduce(zeros) { $0 + $1.count }
+    return Double(max(zeros, bins.map(\.count).max() ?? 0)) / Double(max(1, total))
   }
 }

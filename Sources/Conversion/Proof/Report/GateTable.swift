@@ -6,7 +6,7 @@ struct GateTable {
     guard candidates.contains(where: { !$0.gates.isEmpty }) else { return }
     page.element("section", ["id": "gates"]) { section in
       section.element("h2", "Gates")
-      section.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": "Gates"]) { box in
+      section.scrolling("Gates") { box in
         box.element("table", ["class": "compact"]) { table in
           if candidates.count == 1 { addList(to: &table) } else { addMatrix(to: &table) }
         }

@@ -63,7 +63,7 @@ struct HeatMap {
         outside.append(cell)
       }
     }
-    page.element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption]) { box in
+    page.scrolling(caption) { box in
       if !outside.isEmpty {
         box.element("table", ["class": "heat"]) { table in
           table.element("tbody") { body in

@@ -38,6 +38,11 @@ struct Markup: Sendable {
 
   mutating func add(_ other: Markup) { source += other.source }
 
+  /// A box in which what is too wide for the page can be moved, by keys as well; `label` is read aloud.
+  mutating func scrolling(_ label: String, _ body: (inout Markup) -> Void) {
+    element("div", ["class": "scroll", "tabindex": "0", "role": "region", "aria-label": label], body)
+  }
+
   private mutating func open(_ name: String, _ attributes: Attributes, ending: String) {
     source += "<\(name)"
     for (key, value) in attributes { source += " \(key)=\"\(Markup.escaped(value))\"" }
