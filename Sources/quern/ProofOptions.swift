@@ -38,6 +38,12 @@ struct GateOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Fail when more parameters than this differ from the reference's. (default: 0 when there is another gate)",
+      valueName: "count"))
+  var maxDifferences: Int?
+
+  @Option(
+    help: ArgumentHelp(
       "Gates in YAML, one a line as in max-kld: 0.05; those on the command line replace them.", valueName: "file"))
   var gates: String?
 
@@ -47,6 +53,7 @@ struct GateOptions: ParsableArguments {
     for (kind, limit): (Gates.Kind, Double?) in [
       (.maximumKLD, maxKld), (.maximumP99KLD, maxP99Kld), (.minimumTop1, minTop1),
       (.maximumPerplexityRatio, maxPplRatio), (.maximumLayerError, maxLayerError),
+      (.maximumDifferences, maxDifferences.map(Double.init)),
     ] {
       if let limit { try gates.set(kind, limit) }
     }

@@ -130,5 +130,10 @@ public struct DriftReport: Sendable {
     public var key: String
     public var reference: String
     public var candidate: String
+
+    /// Whether what the layers compute depends on it: neither a token's id nor what the model was trained for does.
+    public var isComputedWith: Bool {
+      key.hasPrefix("llama.") && key != "llama.context_length" && key != "llama.vocab_size"
+    }
   }
 }

@@ -15,6 +15,9 @@ public struct Gates: Hashable, Sendable {
     case maximumPerplexityRatio = "max-ppl-ratio"
     /// Of the relative RMS error of the hidden state after the layer where it is greatest.
     case maximumLayerError = "max-layer-error"
+    /// Of the number of parameters that are computed with and in which the models differ. Asked whenever another gate is,
+    /// with a limit of 0 unless one is given: such a model is wrong even where the text does not show it.
+    case maximumDifferences = "max-differences"
 
     var isMinimum: Bool { self == .minimumTop1 }
 
@@ -52,8 +55,12 @@ public struct Gates: Hashable, Sendable {
     public var passed: Bool
   }
 
-  func results(for drift: Drift, layers: [DriftReport.LayerRow]) -> [Result] {
-    Kind.allCases.compactMap { kind in
+  func results(
+    for drift: Drift, layers: [DriftReport.LayerRow], differences: [DriftReport.ParameterDifference]
+  ) -> [Result] {
+    var limits = limits
+    if !limits.isEmpty, limits[.maximumDifferences] == nil { limits[.maximumDifferences] = 0 }
+    return Kind.allCases.compactMap { kind in
       guard let limit = limits[kind] else { return nil }
       let value =
         switch kind {
@@ -64,6 +71,7 @@ public struct Gates: Hashable, Sendable {
         // A value that is not a number is the greatest of all, and passes no gate.
         case .maximumLayerError:
           layers.map(\.relativeRMSError).first(where: \.isNaN) ?? layers.map(\.relativeRMSError).max() ?? .nan
+        case .maximumDifferences: Double(differences.filter(\.isComputedWith).count)
         }
       return Result(
         name: kind.rawValue, limit: limit, value: value, passed: kind.isMinimum ? value >= limit : value <= limit)

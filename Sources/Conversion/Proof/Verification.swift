@@ -91,6 +91,7 @@ public struct Verification {
         layer: layer, relativeRMSError: drift.state.relativeRMSError, cosine: drift.state.cosine,
         added: drift.added.relativeRMSError)
     }
+    let differences = ProofFacts.differences(of: candidate, from: reference)
     return DriftReport.Candidate(
       name: ProofFacts.name(candidate.path), path: candidate.path, fileType: ProofFacts.fileType(candidate),
       fileBytes: candidate.fileBytes, bitsPerWeight: candidate.bitsPerWeight,
@@ -105,8 +106,9 @@ public struct Verification {
           }, attributedDivergence: attributed[tensor.name])
       },
       worst: walked.worst.map { ProofFacts.worst($0, chunks, reference.tokenizer) },
-      gates: gates.results(for: walked.drift, layers: layers), provenance: ProofFacts.provenance(candidate),
-      differences: ProofFacts.differences(of: candidate, from: reference))
+      gates: gates.results(for: walked.drift, layers: layers, differences: differences),
+      provenance: ProofFacts.provenance(candidate),
+      differences: differences)
   }
 
   /// Both tokenizers must cut the text alike: a wrong pre-tokenizer is a defect of the candidate, not a quantization error.

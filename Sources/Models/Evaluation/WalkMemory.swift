@@ -35,8 +35,8 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
     self.inUse = inUse
     chunks = text.count
     var shared: [LlamaParameters] = []
-    // Models of one size share their buffers; see `ForwardPass.init`.
-    for model in models where models[0].hasSameSizes(as: model) ? shared.isEmpty : true { shared.append(model) }
+    // Models that compute alike share their buffers; see `ForwardPass.init`.
+    for model in models where models[0].computesAlike(model) ? shared.isEmpty : true { shared.append(model) }
     buffers =
       shared.reduce(0) { $0 + ForwardPass.bufferBytes($1, context: text.context, workers: workers) }
       + max(1, jobs) * WalkMemory.perThread

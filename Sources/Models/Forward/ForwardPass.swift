@@ -30,7 +30,7 @@ public final class ForwardPass {
 
   /// - Parameters:
   ///   - jobs: threads.
-  ///   - other: a pass over a model of the same sizes, whose buffers are used too.
+  ///   - other: a pass whose buffers are used too, if its model computes alike.
   ///   - residentOutput: up to this many bytes in F32 the output matrix is kept in memory.
   /// - Throws: `NONFINITE` for frequencies that are no positive numbers; what reading throws.
   public init(_ model: ModelSource, jobs: Int, sharing other: ForwardPass? = nil, residentOutput: Int = 256 << 20)
@@ -40,7 +40,7 @@ public final class ForwardPass {
     self.jobs = max(1, jobs)
     residentLimit = residentOutput
     let parameters = model.parameters
-    if let other, other.model.parameters.hasSameSizes(as: parameters) {
+    if let other, other.model.parameters.computesAlike(parameters) {
       buffers = other.buffers
     } else {
       buffers = try Buffers(parameters)
@@ -192,15 +192,16 @@ public final class ForwardPass {
 }
 
 extension LlamaParameters {
-  /// Whether every tensor has the same shape in both, so that one may stand beside the other.
-  package func hasSameSizes(as other: LlamaParameters) -> Bool {
+  /// Whether a block of the one may be computed in the buffers of the other: every tensor has the same shape, and what is
+  /// computed with beside tensors is the same.
+  package func computesAlike(_ other: LlamaParameters) -> Bool {
     (hiddenSize, feedForwardSize, headCount, keyValueHeadCount, headSize, vocabularySize)
       == (
         other.hiddenSize, other.feedForwardSize, other.headCount, other.keyValueHeadCount, other.headSize,
         other.vocabularySize
       ) && hasAttentionBias == other.hasAttentionBias && hasFeedForwardBias == other.hasFeedForwardBias
       && (expertCount, usedExpertCount) == (other.expertCount, other.usedExpertCount)
-      && slidingWindow == other.slidingWindow
+      && (slidingWindow, normEpsilon) == (other.slidingWindow, other.normEpsilon)
   }
 }
 
