@@ -1,5 +1,5 @@
 import Bytes
-import Models
+public import Models
 import Tensors
 import Tokenizers
 
@@ -10,11 +10,24 @@ public struct WalkOptions: Sendable {
   /// At most so many chunks; all when `nil`.
   public var chunks: Int?
   public var jobs: Int
-  /// Bytes that the hidden states of all models together may take.
-  public var stateBytes: Int
+  /// Bytes to stay within, all in all.
+  public var memory: Int
+  /// Is told, once, how a walk divides the memory.
+  public var memoryPlan: @Sendable (WalkMemory) -> Void = { _ in }
 
-  public init(context: Int = 512, chunks: Int? = nil, jobs: Int, stateBytes: Int = 1 << 30) {
-    (self.context, self.chunks, self.jobs, self.stateBytes) = (context, chunks, jobs, stateBytes)
+  public init(context: Int = 512, chunks: Int? = nil, jobs: Int, memory: Int = 4 << 30) {
+    (self.context, self.chunks, self.jobs, self.memory) = (context, chunks, jobs, memory)
+  }
+
+  /// Bytes that hidden states may take where nothing finer is planned: a quarter.
+  var stateBytes: Int { memory / 4 }
+
+  /// How `memory` is divided in a walk of `models`, beside what is in use already.
+  func plan(_ models: [ModelInput], _ text: TextChunks) throws -> WalkMemory {
+    let plan = try WalkMemory(
+      models.map(\.model.parameters), text, jobs: jobs, budget: memory, inUse: Machine.peakResidentBytes)
+    memoryPlan(plan)
+    return plan
   }
 
   /// `text` in the tokens of `model`, cut by the perplexity rule.
@@ -28,8 +41,10 @@ public struct WalkOptions: Sendable {
     }
   }
 
-  func evaluation(_ text: TextChunks, _ activity: String, _ progress: ProgressHandler?) -> Evaluation {
-    Evaluation(text, stateBytes: stateBytes) { walked in
+  func evaluation(
+    _ text: TextChunks, _ plan: WalkMemory, _ activity: String, _ progress: ProgressHandler?
+  ) -> Evaluation {
+    Evaluation(text, stateBytes: plan.states) { walked in
       progress?(Progress(activity, unit: .steps, done: walked.done, total: walked.total))
     }
   }
@@ -73,8 +88,9 @@ public struct PerplexityRun {
   public func run(progress: ProgressHandler? = nil) throws -> Report {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
-    let pass = try ForwardPass(model.model, jobs: options.jobs)
-    let score = try options.evaluation(chunks, "walking the layers", progress).perplexity(of: pass)
+    let plan = try options.plan([model], chunks)
+    let pass = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass)
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,

@@ -73,7 +73,7 @@ struct Convert: ParsableCommand {
     let report = try text.map { text in
       try Verification(
         candidates: [ModelInput(opening: output)], reference: input, text: text,
-        options: WalkOptions(jobs: compute.threads)
+        options: WalkOptions(jobs: compute.threads, memory: compute.memory.bytes)
       ).run(progress: console.progress())
     }
 

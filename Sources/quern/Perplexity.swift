@@ -27,7 +27,7 @@ struct Perplexity: ParsableCommand {
     let console = shared.console
     let input = try reading.open(model, console, jobs: compute.threads)
     let result = try PerplexityRun(
-      model: input, text: TextFile(reading: walk.text), options: walk.options(compute)
+      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, console)
     ).run(progress: console.progress())
     if shared.json {
       print(result.json.text(indented: true))
@@ -53,8 +53,9 @@ struct WalkArguments: ParsableArguments {
     if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
   }
 
-  /// A quarter of the memory goes to hidden states; a layer's weights and the logits of a tile need the rest.
-  func options(_ compute: ComputeOptions) -> WalkOptions {
-    WalkOptions(context: ctx, chunks: chunks, jobs: compute.threads, stateBytes: compute.memory.bytes / 4)
+  func options(_ compute: ComputeOptions, _ console: Console) -> WalkOptions {
+    var options = WalkOptions(context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes)
+    options.memoryPlan = { console.say("memory: \($0)") }
+    return options
   }
 }

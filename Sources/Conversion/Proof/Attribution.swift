@@ -16,6 +16,9 @@ public struct Attribution {
     (self.reference, self.chunks, self.jobs, self.stateBytes) = (reference, chunks, jobs, stateBytes)
   }
 
+  /// Whether what `tensor` does alone can be told: weights of a layer, the embedding and the output, not frequencies.
+  public static func measures(_ tensor: Tensor) -> Bool { tensor.name != "rope_freqs.weight" }
+
   /// Mean Kullback-Leibler divergence, in nats a token, of the reference with one tensor replaced from the reference
   /// itself, for each of `replacements`.
   /// - Parameter replacements: GGUF-named tensors of any type, in any order; several may have one name.

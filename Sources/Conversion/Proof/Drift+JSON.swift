@@ -18,17 +18,21 @@ extension Drift {
   var members: [(String, JSONText)] {
     let divergences = zip(Drift.divergenceFractions, divergencePercentiles(Drift.divergenceFractions.map(\.fraction)))
     let changes = zip(Drift.changeFractions, probabilityChangePercentiles(Drift.changeFractions.map(\.fraction)))
+    let bootstrap = bootstrap
     return [
       ("perplexity_reference", .double(reference.perplexity)),
       ("perplexity_reference_standard_error", .double(reference.standardError)),
       ("perplexity_quantized", .double(quantized.perplexity)),
       ("perplexity_quantized_standard_error", .double(quantized.standardError)),
       ("ln_ratio", .double(logRatio)), ("ln_ratio_standard_error", .double(logRatioStandardError)),
-      ("correlation", .double(correlation)),
+      ("ln_ratio_bootstrap", bootstrap?.logRatio.json ?? .null), ("correlation", .double(correlation)),
       (
         "kld",
         .object(
-          [("mean", .double(meanDivergence)), ("standard_error", .double(meanDivergenceStandardError))]
+          [
+            ("mean", .double(meanDivergence)), ("standard_error", .double(meanDivergenceStandardError)),
+            ("bootstrap", bootstrap?.meanDivergence.json ?? .null),
+          ]
             + divergences.map { ($0.key, .double($1)) })
       ),
       ("top1_agreement", .double(topOneAgreement)), ("top1_standard_error", .double(topOneStandardError)),
@@ -42,5 +46,11 @@ extension Drift {
           ] + changes.map { ($0.key, .double($1)) })
       ),
     ]
+  }
+}
+
+extension BootstrapEstimate {
+  fileprivate var json: JSONText {
+    .object([("standard_error", .double(standardError)), ("low", .double(low)), ("high", .double(high))])
   }
 }

@@ -50,6 +50,7 @@ extension DriftReport.Candidate {
             ])
           })
       ),
+      ("largest_layer", largestLayer.map(\.json) ?? .null), ("largest_tensor", largestTensor.map(\.json) ?? .null),
       (
         "gates",
         .array(

@@ -1,3 +1,4 @@
+import Bytes
 import Models
 
 extension DriftReport {
@@ -32,11 +33,37 @@ extension DriftReport.Candidate {
       let number = padded("\(row.layer)", 5)
       lines.append("\(number)  \(padded(decimals(row.relativeRMSError, 5), 34))  \(padded(decimals(row.added, 5), 18))")
     }
+    lines += ["", "where to look", "  " + pointers.joined(separator: "\n  ")]
+    for token in worst.prefix(3) {
+      let (before, came) = (printable(token.before), printable(token.token))
+      lines.append(
+        "  chunk \(token.chunk), token \(token.position), divergence \(decimals(token.divergence, 4)): …\(before) → \(came)"
+      )
+      lines.append(
+        "    it expected \(printable(token.candidateChoice)), the reference \(printable(token.referenceChoice)); "
+          + "p of what came \(decimals(token.candidateProbability, 4)), \(decimals(token.referenceProbability, 4))")
+    }
     for gate in gates {
       let verdict = gate.passed ? "passed" : "FAILED"
       lines.append("gate \(gate.name): \(decimals(gate.value, 6)), limit \(decimals(gate.limit, 6)): \(verdict)")
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// What adds most to the error.
+  private var pointers: [String] {
+    var lines: [String] = []
+    if let row = largestLayer { lines.append("layer \(row.layer) adds most: \(decimals(row.added, 5))") }
+    if let row = largestTensor, let error = row.relativeRMSError {
+      lines.append("\(printable(row.name)) (\(row.type)) is farthest from its source: \(decimals(error, 5))")
+    }
+    let attributed = tensors.filter { $0.attributedDivergence != nil }
+      .sorted { $0.attributedDivergence! > $1.attributedDivergence! }
+    for row in attributed.prefix(5) {
+      let value = decimals(row.attributedDivergence ?? 0, 6)
+      lines.append("\(printable(row.name)) (\(row.type)) alone causes a divergence of \(value)")
+    }
+    return lines
   }
 
   private func padded(_ text: String, _ width: Int) -> String {

@@ -71,6 +71,16 @@ public struct DriftReport: Sendable {
 
     /// Whether every gate was passed.
     public var passed: Bool { gates.allSatisfy(\.passed) }
+
+    /// The layer that adds most to the error: where to look first.
+    public var largestLayer: LayerRow? {
+      layers.first { $0.added.isNaN } ?? layers.max { $0.added < $1.added }
+    }
+
+    /// The tensor farthest from the reference's, by its relative RMS error; `nil` when no tensor is in both.
+    public var largestTensor: TensorRow? {
+      tensors.filter { $0.relativeRMSError != nil }.max { $0.relativeRMSError! < $1.relativeRMSError! }
+    }
   }
 
   /// The hidden state after one layer.
@@ -120,5 +130,10 @@ public struct DriftReport: Sendable {
     public var key: String
     public var reference: String
     public var candidate: String
+
+    /// Whether what the layers compute depends on it: neither a token's id nor what the model was trained for does.
+    public var isComputedWith: Bool {
+      key.hasPrefix("llama.") && key != "llama.context_length" && key != "llama.vocab_size"
+    }
   }
 }

@@ -89,7 +89,7 @@ public struct Evaluation {
     score: (Range<Int>, [HiddenStates]) throws -> Double
   ) throws {
     let depth = passes[0].layerCount
-    let size = groupSize(passes.map(\.parameters), probes: probes)
+    let size = WalkMemory.groupSize(passes.map(\.parameters), text, probes: probes, stateBytes: stateBytes)
     var state = Progress(done: 0, total: text.count * (depth + 1) * passes.count, perplexity: nil)
     for start in stride(from: 0, to: text.count, by: size) {
       let chunks = start..<min(text.count, start + size)
@@ -107,14 +107,5 @@ public struct Evaluation {
       state.done += chunks.count * passes.count
       try progress(state)
     }
-  }
-
-  /// Chunks that go through the layers together.
-  func groupSize(_ models: [LlamaParameters], probes: Int) -> Int {
-    let bytes = models.map { max(1, ForwardPass.stateBytes($0, tokens: text.context)) }
-    let (all, probing) = (bytes.reduce(0, +), probes > 0 ? bytes.dropFirst().reduce(0, +) : 0)
-    let beyond = (stateBytes - probing * probes) / all
-    let size = beyond >= probes ? beyond : min(probes, stateBytes / (all + probing))
-    return max(1, min(text.count, size))
   }
 }

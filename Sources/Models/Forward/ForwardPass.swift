@@ -25,18 +25,22 @@ public final class ForwardPass {
   /// Rows of logits that are computed together. Fixed, so that sums are taken alike in every run.
   public static let rowsPerTile = 512
 
-  /// Below this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
-  private static let residentLimit = 256 << 20
+  /// Up to this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
+  private let residentLimit: Int
 
   /// - Parameters:
   ///   - jobs: threads.
-  ///   - other: a pass over a model of the same sizes, whose buffers are used too.
+  ///   - other: a pass whose buffers are used too, if its model computes alike.
+  ///   - residentOutput: up to this many bytes in F32 the output matrix is kept in memory.
   /// - Throws: `NONFINITE` for frequencies that are no positive numbers; what reading throws.
-  public init(_ model: ModelSource, jobs: Int, sharing other: ForwardPass? = nil) throws {
+  public init(_ model: ModelSource, jobs: Int, sharing other: ForwardPass? = nil, residentOutput: Int = 256 << 20)
+    throws
+  {
     self.model = model
     self.jobs = max(1, jobs)
+    residentLimit = residentOutput
     let parameters = model.parameters
-    if let other, other.model.parameters.hasSameSizes(as: parameters) {
+    if let other, other.model.parameters.computesAlike(parameters) {
       buffers = other.buffers
     } else {
       buffers = try Buffers(parameters)
@@ -60,6 +64,16 @@ public final class ForwardPass {
   /// the states of all chunks in turn.
   public static func stateBytes(_ parameters: LlamaParameters, tokens: Int) -> Int {
     tokens * parameters.hiddenSize * MemoryLayout<Float>.stride * (parameters.expertCount > 0 ? 2 : 1)
+  }
+
+  /// Bytes that passes sharing their buffers need beside hidden states, resident outputs and tiles of logits: a layer's
+  /// weights, every thread's scratch for a chunk of `context` tokens, and pieces of the output matrix.
+  static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int) -> Int {
+    let output = Buffers.outputRows(parameters) * parameters.hiddenSize * workers
+    let normed = rowsPerTile * parameters.hiddenSize
+    let expert = parameters.expertCount > 0 ? 3 * parameters.feedForwardSize * parameters.hiddenSize : 0
+    return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert)
+      + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
   }
 
   /// The embeddings of `chunks`, whose tokens have positions from 0.
@@ -146,7 +160,7 @@ public final class ForwardPass {
         states.matrix[row..<row + 1].pointer, outputNorm.view.pointer, epsilon: Float(parameters.normEpsilon),
         into: normed.pointer(row: index), count: parameters.hiddenSize)
     }
-    if residentOutput == nil, output.shape.elementCount * 4 <= ForwardPass.residentLimit {
+    if residentOutput == nil, output.shape.elementCount * 4 <= residentLimit {
       let matrix = try Matrix(rows: output.rows, columns: output.columns)
       try WeightDecoder.decode(output, into: matrix.view, jobs: jobs)
       residentOutput = matrix
@@ -178,15 +192,16 @@ public final class ForwardPass {
 }
 
 extension LlamaParameters {
-  /// Whether every tensor has the same shape in both, so that one may stand beside the other.
-  package func hasSameSizes(as other: LlamaParameters) -> Bool {
+  /// Whether a block of the one may be computed in the buffers of the other: every tensor has the same shape, and what is
+  /// computed with beside tensors is the same.
+  package func computesAlike(_ other: LlamaParameters) -> Bool {
     (hiddenSize, feedForwardSize, headCount, keyValueHeadCount, headSize, vocabularySize)
       == (
         other.hiddenSize, other.feedForwardSize, other.headCount, other.keyValueHeadCount, other.headSize,
         other.vocabularySize
       ) && hasAttentionBias == other.hasAttentionBias && hasFeedForwardBias == other.hasFeedForwardBias
       && (expertCount, usedExpertCount) == (other.expertCount, other.usedExpertCount)
-      && slidingWindow == other.slidingWindow
+      && (slidingWindow, normEpsilon) == (other.slidingWindow, other.normEpsilon)
   }
 }
 
@@ -206,7 +221,11 @@ private final class Buffers {
     block = try LlamaBlock(parameters)
     experts = parameters.expertCount > 0 ? try ExpertLayer(parameters) : nil
     normed = try Matrix(rows: ForwardPass.rowsPerTile, columns: parameters.hiddenSize)
-    outputRows = max(64, min(4096, (1 << 22) / parameters.hiddenSize) & ~63)
+    outputRows = Buffers.outputRows(parameters)
+  }
+
+  static func outputRows(_ parameters: LlamaParameters) -> Int {
+    max(64, min(4096, (1 << 22) / parameters.hiddenSize) & ~63)
   }
 
   func prepare(workers: Int, tokens: Int) throws(InputError) {

@@ -16,6 +16,13 @@ struct LlamaBlock: Sendable {
     self.weights = weights
   }
 
+  /// Of the weights of a block of such a model.
+  static func byteCount(_ parameters: LlamaParameters) -> Int {
+    parameters.layerTensors.reduce(0) { sum, tensor in
+      tensor.dimensions.count < 3 ? sum + 4 * tensor.dimensions.reduce(1, *) : sum
+    }
+  }
+
   /// Reads block `layer` of `model`.
   func load(_ layer: Int, of model: ModelSource, jobs: Int) throws {
     for (part, matrix) in weights {
@@ -56,6 +63,13 @@ struct LlamaBlock: Sendable {
     }
 
     var tokens: Int { normed.rows }
+
+    /// Of the room for a chunk of `tokens` tokens.
+    static func byteCount(_ parameters: LlamaParameters, tokens: Int) -> Int {
+      let hidden = parameters.hiddenSize * (parameters.expertCount > 0 ? 2 : 1)
+      let attention = 2 * parameters.querySize + 2 * parameters.keyValueSize + min(tokens, queryBlock)
+      return 4 * tokens * (hidden + attention + 2 * parameters.feedForwardSize)
+    }
   }
 
   /// `h += attention(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
