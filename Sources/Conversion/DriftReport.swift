@@ -20,6 +20,8 @@ public struct DriftReport: Sendable {
   public let fileBytes: Int
   public let bitsPerWeight: Double
   public let gates: [Gates.Result]
+  /// What a reader must know of the numbers, a sentence each.
+  public var notes: [String] = []
 
   public var passed: Bool { gates.allSatisfy(\.passed) }
   public var failure: GateFailure? { passed ? nil : GateFailure(failed: gates.filter { !$0.passed }) }
@@ -83,7 +85,7 @@ public struct DriftReport: Sendable {
             ])
           })
       ),
-      ("passed", .bool(passed)),
+      ("notes", .array(notes.map { .string($0) })), ("passed", .bool(passed)),
     ])
   }
 
@@ -103,13 +105,13 @@ public struct DriftReport: Sendable {
       "  maximum                    \(decimals(kld.max, 6))",
       "same token first             \(decimals(drift.topOneAgreement * 100, 2)) % ± \(decimals(drift.topOneStandardError * 100, 2))",
       "change of probability, rms   \(decimals(drift.rmsProbabilityChange * 100, 3)) %",
-      "",
-      "layer  relative error of the hidden state",
     ]
+    if !layers.isEmpty { lines += ["", "layer  relative error of the hidden state"] }
     for (layer, state) in layers.enumerated() {
       let number = String(repeating: " ", count: max(0, 5 - "\(layer)".count)) + "\(layer)"
       lines.append("\(number)  \(decimals(state.relativeRMSError, 5))")
     }
+    lines += notes.map { "note: \($0)" }
     for gate in gates {
       let verdict = gate.passed ? "passed" : "FAILED"
       lines.append("gate \(gate.name): \(decimals(gate.value, 6)), limit \(decimals(gate.limit, 6)): \(verdict)")
