@@ -23,7 +23,7 @@ public struct TaskItem: Hashable, Sendable {
   static let choiceLimit = 2...100
 
   /// - Throws: `LIMIT` or `BOUNDS` naming the field.
-  init(id: String, task: String, form: Form, choices: [String], answers: [Int]) throws(InputError) {
+  package init(id: String, task: String, form: Form, choices: [String], answers: [Int]) throws(InputError) {
     guard TaskItem.choiceLimit.contains(choices.count) else {
       throw InputError(.limit, "2 to 100 choices expected, found \(choices.count)", subject: "choices")
     }

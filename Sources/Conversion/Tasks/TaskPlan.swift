@@ -11,26 +11,26 @@ import Tokenizers
 ///   blanks at the end of the context counted to the choice;
 /// - llama.cpp's (0c1e57098, tools/perplexity): everything behind the tokens that all choices begin with. Of a filled blank,
 ///   what follows the choice, its last token left out, if for every choice more than three tokens are behind those.
-struct TaskPlan: Equatable {
-  struct Choice: Equatable {
+package struct TaskPlan: Equatable {
+  package struct Choice: Equatable {
     /// Its place in `sequences`.
-    var sequence: Int
+    package var sequence: Int
     /// The targets of that sequence that lm-eval's rule and llama.cpp's take.
-    var continuation, distinct: Range<Int>
+    package var continuation, distinct: Range<Int>
     /// Lengths that the sum is divided by.
-    var characters, bytes: Int
+    package var characters, bytes: Int
   }
 
-  private(set) var sequences: [TokenSequence] = []
+  package private(set) var sequences: [TokenSequence] = []
   /// By item.
-  private(set) var choices: [[Choice]] = []
+  package private(set) var choices: [[Choice]] = []
 
   /// Tokens of all sequences together; 256 MiB of them.
   static let tokenLimit = 1 << 26
 
   /// - Parameter contextLength: the most tokens that the model can be given.
   /// - Throws: `LIMIT` when an item is longer than that, or all are longer than `tokenLimit`.
-  init(_ items: [TaskItem], _ tokenizer: Tokenizer, contextLength: Int) throws {
+  package init(_ items: [TaskItem], _ tokenizer: Tokenizer, contextLength: Int) throws {
     var tokens = 0
     for item in items {
       let first = sequences.count
