@@ -48,7 +48,7 @@ import Testing
   @Test func progressEndsAtItsTotal() throws {
     var last = (done: 0, total: 0)
     let pass = try ForwardPass(ForwardPassTests.model("forward/plain"), jobs: 1)
-    let sequences = Self.sequences(vocabulary: 64)
+    let sequences = Self.sequences(vocabulary: 37)
     _ = try SequenceScoring(sequences, stateBytes: 1) { last = ($0, $1) }.logLikelihoods(of: pass)
     #expect(last == (sequences.count * 3, sequences.count * 3))
   }
