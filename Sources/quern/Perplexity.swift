@@ -19,6 +19,9 @@ struct Perplexity: ParsableCommand {
   @Argument(help: "A model folder or a GGUF.")
   var model: String
 
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String
+
   @OptionGroup var walk: WalkArguments
 
   @Option(
@@ -34,11 +37,9 @@ struct Perplexity: ParsableCommand {
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
-  func validate() throws { _ = try walk.requiredText }
-
   func run() throws {
     let console = shared.console
-    let text = try TextFile(reading: walk.requiredText)
+    let text = try TextFile(reading: text)
     let input = try reading.open(model, console, jobs: compute.threads)
     let logits = try saveLogits.map { try OutputFile($0, overwrites: force) }
     let result = try PerplexityRun(model: input, text: text, options: walk.options(compute), logits: logits)
@@ -53,9 +54,6 @@ struct Perplexity: ParsableCommand {
 
 /// Flags of commands that push text through a model.
 struct WalkArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
-  var text: String?
-
   @Option(help: ArgumentHelp("Tokens in a chunk.", valueName: "tokens"))
   var ctx = 512
 
@@ -65,13 +63,6 @@ struct WalkArguments: ParsableArguments {
   func validate() throws {
     if !(8...131_072).contains(ctx) { throw ValidationError("--ctx takes a number from 8 to 131072.") }
     if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
-  }
-
-  var requiredText: String {
-    get throws {
-      guard let text else { throw ValidationError("Missing expected argument '--text <file>'") }
-      return text
-    }
   }
 
   /// A quarter of the memory goes to hidden states; a layer's weights and the logits of a tile need the rest.

@@ -29,6 +29,9 @@ struct Verify: ParsableCommand {
       valueName: "file"))
   var logits: String?
 
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String?
+
   @OptionGroup var walk: WalkArguments
   @OptionGroup var questions: TaskArguments
 
@@ -48,8 +51,10 @@ struct Verify: ParsableCommand {
 
   func validate() throws {
     if (against == nil) == (logits == nil) { throw ValidationError("Give either --against or --logits.") }
-    if logits == nil, questions.tasks == nil { _ = try walk.requiredText }
-    if logits == nil, walk.text == nil, maxKld != nil || minTop1 != nil || maxPplRatio != nil {
+    if logits == nil, text == nil, questions.tasks == nil {
+      throw ValidationError("Give --text or --tasks, or both.")
+    }
+    if logits == nil, text == nil, maxKld != nil || minTop1 != nil || maxPplRatio != nil {
       throw ValidationError("A gate on drift needs --text.")
     }
     try questions.validate(hasReference: against != nil)
@@ -78,7 +83,7 @@ struct Verify: ParsableCommand {
   /// `nil` when there is no text to measure on.
   private func drift(of candidate: ModelInput, from reference: ModelInput?, _ console: Console) throws -> DriftReport? {
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
-    let text = try walk.text.map { try TextFile(reading: $0) }
+    let text = try text.map { try TextFile(reading: $0) }
     if let logits {
       return try LogitsVerification(
         candidate: candidate, logits: logits, text: text, options: walk.options(compute), gates: gates
