@@ -106,7 +106,7 @@ import Testing
   /// `fixtures/fuzz/logits/small.kld` with four bytes replaced: context, vocabulary, chunks, a token, a row's scale and
   /// minimum.
   @Test(arguments: [
-    (0, "XXXX", InputError.Code.magic), (8, "\u{0}\u{0}\u{0}\u{0}", .limit), (8, "\u{7F}\u{7F}\u{7F}\u{7F}", .limit),
+    (0, "_LOG", InputError.Code.magic), (8, "\u{0}\u{0}\u{0}\u{0}", .limit), (8, "\u{7F}\u{7F}\u{7F}\u{7F}", .limit),
     (12, "\u{7F}\u{7F}\u{7F}\u{7F}", .limit), (16, "\u{7F}\u{7F}\u{7F}\u{7F}", .limit),
     (16, "\u{3}\u{0}\u{0}\u{0}", .truncated), (16, "\u{1}\u{0}\u{0}\u{0}", .bounds),
     (20, "\u{5}\u{0}\u{0}\u{0}", .bounds), (84, "\u{0}\u{0}\u{0}\u{7F}", .bounds),

@@ -115,7 +115,8 @@ struct PeerTests {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--model", tiny])
     if PeerTests.hasSmolLM2 {
-      try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--chunks", Peers.isThorough ? "20" : "4"])
+      let chunks = Peers.isThorough ? "20" : "4"
+      try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--chunks", chunks])
     }
   }
 
