@@ -1,9 +1,10 @@
-"""What lm-eval's `hf` model makes of a file of tasks, computed in float32 on one thread's worth of batches.
+"""What lm-eval's `hf` model makes of a file of tasks, computed in float32, one request at a time as is its
+default.
 
     lm_eval_scores.py MODEL ITEMS.jsonl OUT.json
 
 Runs under a Python that has lm-eval (VENV/lm-eval). ITEMS has Quern's two shapes: context and choices, or sentence and
-choices. OUT is a list with an object an item: the log-likelihoods of its choices and what acc, acc_norm and acc_bytes
+choices. OUT has an object an item: the log-likelihoods of its choices and what acc, acc_norm and acc_bytes
 (those that lm-eval knows of it) choose.
 """
 import json
@@ -75,7 +76,7 @@ with tempfile.TemporaryDirectory() as work:
             open(f"{work}/{name}.yaml", "w").write(template.format(file=f"{work}/{name}.json"))
     open(f"{work}/blanks.py", "w").write(BLANKS_CODE)
     results = lm_eval.simple_evaluate(
-        model=HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=8), tasks=names,
+        model=HFLM(pretrained=model, dtype="float32", device="cpu", batch_size=1), tasks=names,
         task_manager=TaskManager(include_path=work, include_defaults=False), log_samples=True, bootstrap_iters=0)
 for name in names:
     for sample in results["samples"][name]:
