@@ -55,9 +55,11 @@ public struct PerplexityRun {
   private let model: ModelInput
   private let text: TextFile
   private let options: WalkOptions
+  private let logits: OutputFile?
 
-  public init(model: ModelInput, text: TextFile, options: WalkOptions) {
-    (self.model, self.text, self.options) = (model, text, options)
+  /// - Parameter logits: takes all predictions in the form of `LogitsFile`; the run publishes or discards it.
+  public init(model: ModelInput, text: TextFile, options: WalkOptions, logits: OutputFile? = nil) {
+    (self.model, self.text, self.options, self.logits) = (model, text, options, logits)
   }
 
   public struct Report: Sendable {
@@ -86,11 +88,25 @@ public struct PerplexityRun {
   }
 
   public func run(progress: ProgressHandler? = nil) throws -> Report {
+    do {
+      let report = try measure(progress)
+      try logits?.publish()
+      return report
+    } catch {
+      logits?.discard()
+      throw error
+    }
+  }
+
+  private func measure(_ progress: ProgressHandler?) throws -> Report {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
     let plan = try options.plan([model], chunks)
     let pass = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
-    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass)
+    let file = try logits.map {
+      try LogitsFileWriter($0, chunks, vocabularySize: model.model.parameters.vocabularySize, jobs: options.jobs)
+    }
+    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass, saving: file)
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,

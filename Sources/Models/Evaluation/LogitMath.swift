@@ -44,7 +44,7 @@ public enum LogitMath {
 
 extension RowMath {
   /// Elements whose sum is taken in F32 before it joins the F64 total.
-  private static let stretch = 512
+  static let stretch = 512
 
   /// `Σ e^(x - maximum)`.
   static func sumOfExponentials(_ x: Row, maximum: Float, count: Int) -> Double {
