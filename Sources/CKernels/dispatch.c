@@ -88,3 +88,28 @@ bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count
 }
 
 bool quern_all_finite(const float *x, int64_t count) { return clone_in_use()->all_finite(x, count); }
+
+static const struct quern_products *products(void) {
+  const struct quern_clone *clone = clone_in_use();
+#if defined(__x86_64__)
+  if (clone == &quern_clone_v4 && __builtin_cpu_supports("avx512bf16")) return &quern_products_v4_bf16;
+#endif
+  return clone->products;
+}
+
+void quern_pack(
+    enum quern_arithmetic arithmetic, const float *w, int64_t stride, int64_t rows, int64_t columns, uint32_t *panels,
+    int64_t depth) {
+  products()->pack(arithmetic, w, stride, rows, columns, panels, depth);
+}
+
+void quern_pack_transposed(
+    const float *w, int64_t stride, int64_t rows, int64_t columns, uint32_t *panels, int64_t depth) {
+  products()->pack_transposed(w, stride, rows, columns, panels, depth);
+}
+
+void quern_multiply(const struct quern_product *product) {
+  products()->multiply[product->arithmetic == QUERN_ARITHMETIC_BF16](product);
+}
+
+bool quern_products_have_bf16(void) { return products()->has_bf16; }

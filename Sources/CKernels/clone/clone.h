@@ -41,6 +41,7 @@
 
 const struct quern_clone NAMED(quern_clone_, CLONE) = {
     .name = QUOTED(CLONE),
+    .products = &NAMED(quern_products_, CLONE),
     .all_finite = all_finite,
     .formats = {
         [0] = {quantize_f32, quantize_f32, decode_f32},
