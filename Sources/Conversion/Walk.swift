@@ -1,6 +1,6 @@
 import Bytes
 import Models
-import Tensors
+public import Tensors
 import Tokenizers
 
 /// How a text is pushed through a model.
@@ -12,9 +12,14 @@ public struct WalkOptions: Sendable {
   public var jobs: Int
   /// Bytes that the hidden states of all models together may take.
   public var stateBytes: Int
+  /// Of products with weights.
+  public var arithmetic: Arithmetic
 
-  public init(context: Int = 512, chunks: Int? = nil, jobs: Int, stateBytes: Int = 1 << 30) {
-    (self.context, self.chunks, self.jobs, self.stateBytes) = (context, chunks, jobs, stateBytes)
+  public init(
+    context: Int = 512, chunks: Int? = nil, jobs: Int, stateBytes: Int = 1 << 30, arithmetic: Arithmetic = .f32
+  ) {
+    (self.context, self.chunks, self.jobs) = (context, chunks, jobs)
+    (self.stateBytes, self.arithmetic) = (stateBytes, arithmetic)
   }
 
   /// `text` in the tokens of `model`, cut by the perplexity rule.
@@ -53,19 +58,21 @@ public struct PerplexityRun {
     public var context: Int
     public var tokensPerSecond: Double
     public var model: String
+    public var arithmetic: Arithmetic
 
     public var json: JSONText {
       .object([
         ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
         ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
         ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
+        ("arithmetic", .string(arithmetic.rawValue)),
       ])
     }
 
     public var text: String {
       """
       perplexity \(decimals(perplexity, 4)) ± \(decimals(standardError, 4)) over \(tokensScored) tokens in \
-      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s
+      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s\(arithmetic == .f32 ? "" : " in \(arithmetic)")
       """
     }
   }
@@ -73,11 +80,15 @@ public struct PerplexityRun {
   public func run(progress: ProgressHandler? = nil) throws -> Report {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
-    let pass = try ForwardPass(model.model, jobs: options.jobs)
+    let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic)
     let score = try options.evaluation(chunks, "walking the layers", progress).perplexity(of: pass)
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,
-      tokensPerSecond: Double(chunks.count * chunks.context) / Machine.seconds(since: began), model: model.path)
+      tokensPerSecond: Double(chunks.count * chunks.context) / Machine.seconds(since: began), model: model.path,
+      arithmetic: options.arithmetic)
   }
 }
+
+/// What products of matrices are computed in.
+public typealias Arithmetic = Tensors.Arithmetic
