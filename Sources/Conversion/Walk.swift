@@ -45,9 +45,11 @@ public struct PerplexityRun {
   private let model: ModelInput
   private let text: TextFile
   private let options: WalkOptions
+  private let floorChunks: Int?
 
-  public init(model: ModelInput, text: TextFile, options: WalkOptions) {
-    (self.model, self.text, self.options) = (model, text, options)
+  /// - Parameter floorChunks: so many chunks are walked in F32 too, to measure the arithmetic.
+  public init(model: ModelInput, text: TextFile, options: WalkOptions, floorChunks: Int? = nil) {
+    (self.model, self.text, self.options, self.floorChunks) = (model, text, options, floorChunks)
   }
 
   public struct Report: Sendable {
@@ -59,20 +61,23 @@ public struct PerplexityRun {
     public var tokensPerSecond: Double
     public var model: String
     public var arithmetic: Arithmetic
+    public var floor: ArithmeticFloor?
 
     public var json: JSONText {
-      .object([
-        ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
-        ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
-        ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
-        ("arithmetic", .string(arithmetic.rawValue)),
-      ])
+      .object(
+        [
+          ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
+          ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
+          ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
+          ("arithmetic", .string(arithmetic.rawValue)),
+        ] + (floor.map { [("floor", $0.json)] } ?? []))
     }
 
     public var text: String {
       """
       perplexity \(decimals(perplexity, 4)) ± \(decimals(standardError, 4)) over \(tokensScored) tokens in \
-      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s\(arithmetic == .f32 ? "" : " in \(arithmetic)")
+      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s\(arithmetic == .f32 ? "" : " in \(arithmetic)")\
+      \(floor.map { "\n" + $0.text } ?? "")
       """
     }
   }
@@ -82,11 +87,16 @@ public struct PerplexityRun {
     let began = ContinuousClock.now
     let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic)
     let score = try options.evaluation(chunks, "walking the layers", progress).perplexity(of: pass)
+    let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
+    let floor = try floorChunks.map { count in
+      var part = options
+      part.chunks = min(count, chunks.count)
+      return try ArithmeticFloor(of: model, text: text, options: part, progress: progress)
+    }
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,
-      tokensPerSecond: Double(chunks.count * chunks.context) / Machine.seconds(since: began), model: model.path,
-      arithmetic: options.arithmetic)
+      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic, floor: floor)
   }
 }
 

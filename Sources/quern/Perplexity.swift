@@ -9,13 +9,13 @@ struct Perplexity: ParsableCommand {
       By llama.cpp's rule: the text is cut into chunks of --ctx tokens, the first token of each is replaced by the model's \
       BOS if it uses one, and the second half of each chunk is scored. The forward pass is in F32, one layer at a time over \
       all chunks, so that weights are read once and memory does not grow with depth. --arithmetic bf16 rounds weights and \
-      what they are multiplied with to BF16: twice as fast on processors with AVX512-BF16, slower on others, and about \
-      as near to F32 as llama.cpp is with F16 weights.
+      what they are multiplied with to BF16: twice as fast on processors with AVX512-BF16, slower on others. \
+      --floor-chunks measures what that costs.
 
       EXAMPLES
         quern perplexity model.gguf --text wiki.txt
         quern perplexity ./Llama-3.2-1B --text wiki.txt --chunks 40 --json
-        quern perplexity ./Llama-3.2-1B --text wiki.txt --arithmetic bf16
+        quern perplexity ./Llama-3.2-1B --text wiki.txt --arithmetic bf16 --floor-chunks 4
       """)
 
   @Argument(help: "A model folder or a GGUF.")
@@ -23,15 +23,26 @@ struct Perplexity: ParsableCommand {
 
   @OptionGroup var walk: WalkArguments
   @OptionGroup var arithmetic: ArithmeticOption
+
+  @Option(
+    help: ArgumentHelp(
+      "Compute so many chunks in f32 too, and print how far the arithmetic is from it.", valueName: "count"))
+  var floorChunks: Int?
+
   @OptionGroup var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
+
+  func validate() throws {
+    if let floorChunks, floorChunks < 1 { throw ValidationError("--floor-chunks takes a number from 1.") }
+  }
 
   func run() throws {
     let console = shared.console
     let input = try reading.open(model, console, jobs: compute.threads)
     let result = try PerplexityRun(
-      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, arithmetic.chosen(console))
+      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, arithmetic.chosen(console)),
+      floorChunks: floorChunks
     ).run(progress: console.progress())
     if shared.json {
       print(result.json.text(indented: true))

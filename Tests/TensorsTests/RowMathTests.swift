@@ -38,14 +38,14 @@ import Testing
   @Test(arguments: counts) func softmax(_ count: Int) {
     for reach in [Float(1), 9, 200] {
       let x = Self.random(count, seed: UInt64(count), reach: reach)
-      Self.expect(RowDefinition.softmax(x), of: x) { unsafe RowMath.softmax($0, count: count) }
+      unsafe Self.expect(RowDefinition.softmax(x), of: x) { unsafe RowMath.softmax($0, count: count) }
     }
   }
 
   @Test(arguments: counts) func swiGLU(_ count: Int) {
     let (gate, up) = (Self.random(count, seed: 1, reach: 95), Self.random(count, seed: 2))
-    Self.withRow(up) { up in
-      Self.expect(RowDefinition.swiGLU(gate, Self.random(count, seed: 2)), of: gate) {
+    unsafe Self.withRow(up) { up in
+      unsafe Self.expect(RowDefinition.swiGLU(gate, Self.random(count, seed: 2)), of: gate) {
         unsafe RowMath.swiGLU($0, up, count: count)
       }
     }
@@ -53,8 +53,8 @@ import Testing
 
   @Test(arguments: counts) func rmsNorm(_ count: Int) {
     let (x, weight) = (Self.random(count, seed: 3), Self.random(count, seed: 4))
-    Self.withRow(weight) { row in
-      Self.expect(RowDefinition.rmsNorm(x, weight, epsilon: 1e-5), of: x) {
+    unsafe Self.withRow(weight) { row in
+      unsafe Self.expect(RowDefinition.rmsNorm(x, weight, epsilon: 1e-5), of: x) {
         unsafe RowMath.rmsNorm($0, row, epsilon: 1e-5, into: $0, count: count)
       }
     }
@@ -64,9 +64,9 @@ import Testing
   func rotation(_ heads: Int, _ headSize: Int) {
     let x = Self.random(heads * headSize, seed: 5)
     let (c, s) = (Self.random(headSize / 2, seed: 6, reach: 1), Self.random(headSize / 2, seed: 7, reach: 1))
-    Self.withRow(c) { cosines in
-      Self.withRow(s) { sines in
-        Self.expect(RowDefinition.rotate(x, heads: heads, headSize: headSize, cosines: c, sines: s), of: x) {
+    unsafe Self.withRow(c) { cosines in
+      unsafe Self.withRow(s) { sines in
+        unsafe Self.expect(RowDefinition.rotate(x, heads: heads, headSize: headSize, cosines: c, sines: s), of: x) {
           unsafe RowMath.rotate($0, heads: heads, headSize: headSize, cosines: cosines, sines: sines)
         }
       }
@@ -79,8 +79,8 @@ import Testing
     let sums = RowDefinition.sumsForDivergence(x, xMaximum, y, yMaximum)
     for name in Kernels.instructionSets {
       Kernels.using(name) {
-        Self.withRow(x + [20]) { p in
-          Self.withRow(y + [20]) { q in
+        unsafe Self.withRow(x + [20]) { p in
+          unsafe Self.withRow(y + [20]) { q in
             #expect(unsafe RowMath.maximum(p, count: count) == xMaximum, "\(name)")
             let found = unsafe RowMath.sumsForDivergence(p, xMaximum, q, yMaximum, count: count)
             #expect(found == sums, "\(name)")
@@ -101,10 +101,10 @@ import Testing
     var x = Self.random(41, seed: 10)
     x[place] = .nan
     let maximum = RowDefinition.maximum(x)
-    Self.expect(RowDefinition.softmax(x), of: x) { unsafe RowMath.softmax($0, count: x.count) }
+    unsafe Self.expect(RowDefinition.softmax(x), of: x) { unsafe RowMath.softmax($0, count: x.count) }
     for name in Kernels.instructionSets {
       Kernels.using(name) {
-        Self.withRow(x) { row in
+        unsafe Self.withRow(x) { row in
           #expect(unsafe RowMath.maximum(row, count: x.count) == maximum)
           #expect(unsafe RowMath.sumOfExponentials(row, maximum: maximum, count: x.count).isNaN)
         }
