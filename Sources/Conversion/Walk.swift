@@ -61,6 +61,8 @@ public struct PerplexityRun {
     public var tokensPerSecond: Double
     public var model: String
     public var arithmetic: Arithmetic
+    /// Of the products of matrices: 10⁹ operations a second of one thread's time on a processor.
+    public var gigaflops: Double
     public var floor: ArithmeticFloor?
 
     public var json: JSONText {
@@ -70,6 +72,7 @@ public struct PerplexityRun {
           ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
           ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
           ("arithmetic", .string(arithmetic.rawValue)),
+          ("matmul_gflops_per_thread", .double(gigaflops)),
         ] + (floor.map { [("floor", $0.json)] } ?? []))
     }
 
@@ -96,7 +99,8 @@ public struct PerplexityRun {
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,
-      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic, floor: floor)
+      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic,
+      gigaflops: pass.work.gigaflops, floor: floor)
   }
 }
 

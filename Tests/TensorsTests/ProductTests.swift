@@ -59,7 +59,9 @@ import Testing
   /// The definition itself, beside sums in F64: an element is off by less than what its numbers' formats allow.
   @Test(arguments: Arithmetic.allCases) func theDefinitionIsAProduct(_ arithmetic: Arithmetic) throws {
     let (m, n, k) = (5, 6, 700)
-    let (a, w, y) = try (MatrixTests.random(m, k, seed: 4), MatrixTests.random(n, k, seed: 5), Matrix(rows: m, columns: n))
+    let (a, w, y) = try (
+      MatrixTests.random(m, k, seed: 4), MatrixTests.random(n, k, seed: 5), Matrix(rows: m, columns: n)
+    )
     y.view.assignByDefinition(a.view, timesTransposed: w.view, arithmetic: arithmetic)
     let (x, v) = (a.view.values, w.view.values)
     for row in 0..<m {

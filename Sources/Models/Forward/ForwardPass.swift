@@ -59,6 +59,8 @@ public final class ForwardPass {
   }
 
   public var parameters: LlamaParameters { model.parameters }
+  /// The products so far, of all passes that share this one's buffers.
+  public var work: ProductWork { buffers.work }
   public var layerCount: Int { parameters.layerCount }
 
   /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states; twice as many where experts see
@@ -178,6 +180,8 @@ private final class Buffers {
   private let arithmetic: Arithmetic
   private(set) var scratch: [LlamaBlock.Scratch] = []
   private var outputs: [OutputScratch] = []
+  /// Of scratch that is no more.
+  private var past = ProductWork()
 
   init(_ parameters: LlamaParameters, _ arithmetic: Arithmetic) throws(InputError) {
     (self.parameters, self.arithmetic) = (parameters, arithmetic)
@@ -187,14 +191,24 @@ private final class Buffers {
     outputRows = max(64, min(4096, (1 << 20) / parameters.hiddenSize) & ~63)
   }
 
+  var work: ProductWork {
+    (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
+  }
+
   func prepare(workers: Int, tokens: Int) throws(InputError) {
-    if let first = scratch.first, first.tokens < tokens { scratch = [] }
+    if let first = scratch.first, first.tokens < tokens {
+      past = work
+      (scratch, outputs) = ([], [])
+    }
     while scratch.count < workers { scratch.append(try LlamaBlock.Scratch(parameters, tokens: tokens)) }
   }
 
   /// - Parameter packing: whether the workers read weights of their own.
   func outputWorkers(_ count: Int, packing: Bool) throws(InputError) -> [OutputScratch] {
-    if packing, outputs.contains(where: { $0.packed.rows == 0 }) { outputs = [] }
+    if packing, outputs.contains(where: { $0.packed.rows == 0 }) {
+      past = work
+      (scratch, outputs) = ([], [])
+    }
     while outputs.count < count {
       outputs.append(
         try OutputScratch(rows: packing ? outputRows : 0, columns: parameters.hiddenSize, arithmetic: arithmetic))

@@ -85,9 +85,11 @@ public struct PackedView: Sendable {
   }
 }
 
-/// What a thread needs for products, half a megabyte.
+/// What a thread needs for products, half a megabyte. Not to be used from two threads at once.
 @safe public final class ProductScratch: @unchecked Sendable {
   fileprivate let memory: AlignedWords
+  /// What was computed with it.
+  public fileprivate(set) var work = ProductWork()
 
   /// - Throws: `LIMIT` when the memory cannot be had.
   public init() throws(InputError) { memory = try AlignedWords(Int(QUERN_PRODUCT_SCRATCH)) }
@@ -109,8 +111,29 @@ extension MatrixView {
       a: a.pointer, panels: panels, y: pointer, scratch: scratch.memory.base, m: Int64(rows), n: Int64(columns),
       k: Int64(a.columns), a_stride: Int64(a.stride), panel_stride: Int64(w.matrix.depth * PackedMatrix.panelRows),
       y_stride: Int64(stride), scale: scale, adding: adding, arithmetic: w.matrix.arithmetic.kernelName)
+    let began = SystemCalls.threadNanoseconds
     unsafe quern_multiply(&product)
+    scratch.work.nanoseconds += SystemCalls.threadNanoseconds - began
+    scratch.work.operations += 2 * rows * columns * a.columns
   }
+}
+
+/// Products that were computed, and in what time of processors.
+public struct ProductWork: Hashable, Sendable {
+  /// Additions and multiplications.
+  public fileprivate(set) var operations = 0
+  fileprivate var nanoseconds = 0
+
+  public init() {}
+
+  public mutating func merge(_ other: ProductWork) {
+    operations += other.operations
+    nanoseconds += other.nanoseconds
+  }
+
+  public var seconds: Double { Double(nanoseconds) / 1e9 }
+  /// 10⁹ operations a second of one thread; NaN of nothing.
+  public var gigaflops: Double { Double(operations) / Double(nanoseconds) }
 }
 
 /// Zeroed words from a multiple of 64 bytes on.
