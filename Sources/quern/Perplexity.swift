@@ -15,7 +15,7 @@ struct Perplexity: ParsableCommand {
       EXAMPLES
         quern perplexity model.gguf --text wiki.txt
         quern perplexity ./Llama-3.2-1B --text wiki.txt --chunks 40 --json
-        quern perplexity ./Llama-3.2-1B --text wiki.txt --arithmetic bf16 --floor-chunks 4
+        quern perplexity model.gguf --text wiki.txt --arithmetic bf16
       """)
 
   @Argument(help: "A model folder or a GGUF.")

@@ -70,7 +70,7 @@ import Testing
         let sizes = products.reduce(0) { $0 + $1.magnitude }
         // Each of k sums is rounded to 24 bits; with BF16 each factor to 8 before.
         let bound = sizes * (Double(k) * 0x1p-24 + (arithmetic == .bf16 ? 2 * 0x1p-8 + 0x1p-16 : 0))
-        let error = Double(y.view.pointer(row: row)[column]) - products.reduce(0, +)
+        let error = unsafe Double(y.view.pointer(row: row)[column]) - products.reduce(0, +)
         #expect(error.magnitude <= bound)
         #expect(arithmetic == .f32 || error.magnitude > sizes * 0x1p-24 || error == 0)
       }
