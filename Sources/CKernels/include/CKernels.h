@@ -6,6 +6,8 @@
 
 #include "grids_4.h"
 #include "grids_8.h"
+#include "products.h"
+#include "rows.h"
 
 #include <stdbool.h>
 #include <stdint.h>
