@@ -85,22 +85,28 @@ public final class ForwardPass {
   }
 
   /// Passes `states` through block `layer`, in place.
-  public func apply(layer: Int, to states: HiddenStates) throws {
+  /// - Parameter observe: sees what the block's linear layers multiply.
+  public func apply(layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
     precondition(layer >= 0 && layer < layerCount, "no such layer")
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
-    try buffers.block.load(layer, of: model, jobs: jobs)
+    if buffers.loaded != Buffers.Content(pass: ObjectIdentifier(self), layer: layer) {
+      buffers.loaded = nil
+      try buffers.block.load(layer, of: model, jobs: jobs)
+      buffers.loaded = Buffers.Content(pass: ObjectIdentifier(self), layer: layer)
+    }
     try prepareRope(longest)
     guard let rope else { return }
     let (block, scratch) = (buffers.block, buffers.scratch)
     let isDense = buffers.experts == nil
     try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
       let hidden = states.matrix[states.chunks[chunk]]
-      block.attend(hidden, rope: rope, scratch[worker])
-      if isDense { block.feedForward(hidden, scratch[worker]) }
+      let see = observe.map { observe in { observe($0, nil, chunk, $1) } }
+      block.attend(hidden, rope: rope, scratch[worker], observe: see)
+      if isDense { block.feedForward(hidden, scratch[worker], observe: see) }
     }
-    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs)
+    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
   }
 
   /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
@@ -172,6 +178,13 @@ private final class Buffers {
   private let parameters: LlamaParameters
   private(set) var scratch: [LlamaBlock.Scratch] = []
   private var pieces: [Matrix] = []
+  /// Whose layer `block` holds.
+  var loaded: Content?
+
+  struct Content: Hashable {
+    var pass: ObjectIdentifier
+    var layer: Int
+  }
 
   init(_ parameters: LlamaParameters) throws(InputError) {
     self.parameters = parameters

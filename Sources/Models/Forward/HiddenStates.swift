@@ -18,6 +18,20 @@ public struct HiddenStates: Sendable {
     matrix = try Matrix(rows: rows, columns: columns)
   }
 
+  private init(matrix: Matrix, chunks: [Range<Int>]) { (self.matrix, self.chunks) = (matrix, chunks) }
+
+  /// Some of the chunks, in the same memory.
+  public subscript(part: Range<Int>) -> HiddenStates { HiddenStates(matrix: matrix, chunks: Array(chunks[part])) }
+
+  /// The same chunks in memory of their own.
+  public func copy() throws(InputError) -> HiddenStates {
+    let copy = try HiddenStates(chunkLengths: chunks.map(\.count), columns: matrix.columns)
+    for (from, to) in zip(chunks, copy.chunks) where !from.isEmpty {
+      unsafe copy.matrix[to].pointer.update(from: matrix[from].pointer, count: from.count * matrix.columns)
+    }
+    return copy
+  }
+
   /// How far these states are from `reference`, which has the same shape.
   public func difference(from reference: HiddenStates, jobs: Int) throws -> StateDifference {
     precondition(chunks == reference.chunks && matrix.columns == reference.matrix.columns, "states of another shape")
