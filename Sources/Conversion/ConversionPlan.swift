@@ -23,7 +23,7 @@ public struct ConversionPlan: Sendable {
   /// Encoded metadata and tensor table, padded.
   let header: [UInt8]
   public let metadata: Metadata
-  public internal(set) var entries: [Entry]
+  public let entries: [Entry]
   /// Exact bytes of the output.
   public let fileBytes: Int
 

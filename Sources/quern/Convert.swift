@@ -45,12 +45,6 @@ struct Convert: ParsableCommand {
     help: ArgumentHelp("After converting, measure the drift against the input on this text.", valueName: "text"))
   var verify: String?
 
-  @Option(help: "rtn or gptq.")
-  var method = "rtn"
-
-  @Option(parsing: .upToNextOption, help: "Texts.")
-  var calibration: [String] = []
-
   @Flag(help: "Print what would be written, tensor by tensor, and write nothing.")
   var dryRun = false
 
@@ -65,13 +59,10 @@ struct Convert: ParsableCommand {
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
-    var plan = try ConversionPlan(
+    let plan = try ConversionPlan(
       input, recipe: recipe.recipe(for: input), importance: importance,
       overriding: overrides.map { ($0.key, $0.value) })
     guard !dryRun else { return print(plan) }
-    if method == "gptq" {
-      plan = try plan.rounded(input, texts: calibration, jobs: compute.threads, progress: console.progress())
-    }
 
     let text = try verify.map { try TextFile(reading: $0) }
     let file = try OutputFile(output, overwrites: force)

@@ -3,123 +3,136 @@ import Models
 import Quantization
 import Tensors
 
-/// Rounds the linear weights of a model block by block with error feedback, each block seeing the text as the rounded
-/// blocks before it pass it on.
+/// How weights are rounded with error feedback.
+public struct FeedbackOptions: Hashable, Sendable {
+  /// Added to the diagonal of a Hessian, as a share of its mean.
+  public var damping = 0.01
+  /// Columns by falling importance instead of from left to right.
+  public var isOrdered = true
+  /// Every block sees the text as the rounded blocks before it pass it on.
+  public var isSequential = true
+  /// How far targets move to make good what the blocks before got wrong; needs `isSequential`.
+  public var asymmetry = 0.25
+  /// Scales are moved after ggml's search.
+  public var refines = true
+
+  public init() {}
+}
+
+/// Rounds the linear weights of a dense model block by block with error feedback.
+///
+/// In memory are the states of all calibration chunks (twice where targets move), the inputs of some thousand tokens, and one
+/// block's Hessians and weights. The results do not depend on `jobs`.
 struct FeedbackRun {
   let model: ModelSource
+  /// The type of every tensor that is rounded, by name; those of the blocks with feedback, the embedding plainly.
   let types: [String: DType]
-  let chunks: [[Int32]]
+  let text: CalibrationText
+  let options: FeedbackOptions
   let jobs: Int
-  var damping = 0.01
-  var isOrdered = true
-  var isSequential = true
 
-  /// Chunks whose inputs are in memory at a time.
+  /// Tokens whose inputs are in memory at a time.
   private static let tokensPerBatch = 4096
+  /// Rows of a weight that are rounded together.
+  private static let rowsPerPanel = 64
 
-  /// - Parameter deliver: takes the stored rows of a tensor.
-  func run(progress: ProgressHandler?, deliver: (_ name: String, _ bytes: [UInt8]) throws -> Void) throws {
-    let parameters = model.parameters
+  /// One block's weights, rounded.
+  struct Layer {
+    var index: Int
+    var tensors: [Tensor]
+    /// Of each tensor, what it lost; see `ErrorFeedback.Result`.
+    var losses: [Double]
+  }
+
+  /// - Parameter deliver: called block after block.
+  /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
+  func run(progress: ProgressHandler?, deliver: (Layer) throws -> Void) throws {
+    guard model.parameters.expertCount == 0 else {
+      throw InputError(
+        .unsupported, "error feedback for a mixture of experts", subject: "--method gptq",
+        remedy: "convert it with an importance matrix")
+    }
     let pass = try ForwardPass(model, jobs: jobs)
-    let asymmetry = Double(environment("ASYM") ?? "0")!
-    let states = try pass.embed(chunks)
-    let reference: HiddenStates? = asymmetry > 0 ? try states.copy() : nil
-    var rounded: [String: Tensor] = [:]
-    let batch = max(1, FeedbackRun.tokensPerBatch / max(1, chunks[0].count))
-    var inputs = try LayerInputs(parameters, tokens: batch * chunks[0].count)
-    var undrifted = try LayerInputs(parameters, tokens: batch * chunks[0].count)
+    let states = try pass.embed(text.chunks)
+    let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
     for layer in 0..<pass.layerCount {
-      var hessians = try LinearInput.allCases.map { try Hessian(size: parameters.size(of: $0)) }
-      for start in stride(from: 0, to: chunks.count, by: batch) {
-        let part = states[start..<min(chunks.count, start + batch)]
-        try inputs.collect(layer: layer, of: pass, isSequential ? try part.copy() : part)
-        if let reference {
-          try undrifted.collect(layer: layer, of: pass, reference[start..<min(chunks.count, start + batch)])
-          for input in LinearInput.allCases {
-            try hessians[input.rawValue].add(drift: undrifted[input], from: inputs[input], jobs: jobs)
-          }
-        }
-        for input in LinearInput.allCases { try hessians[input.rawValue].add(inputs[input], jobs: jobs) }
+      let hessians = try hessians(layer, pass, states, undrifted)
+      let rounded = try round(layer, hessians)
+      if options.isSequential {
+        try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
-      for input in LinearInput.allCases {
-        let names = input.weights(layer: layer, hasExperts: false)
-        for name in names {
-          guard let tensor = model[name], let type = types[name] else { continue }
-          let bytes = try round(tensor, as: type, hessians[input.rawValue])
-          try deliver(name, bytes)
-          rounded[name] = try Tensor(name: name, dtype: type, shape: tensor.shape, source: MemoryRows(bytes))
-        }
-      }
-      if isSequential {
-        let source = try ModelSource(parameters: parameters, tensors: model.tensors.map { rounded[$0.name] ?? $0 })
-        try ForwardPass(source, jobs: jobs, sharing: pass).apply(layer: layer, to: states)
-        rounded = [:]
-      }
+      try deliver(rounded)
       progress?(Progress("rounding with feedback", unit: .steps, done: layer + 1, total: pass.layerCount))
     }
   }
 
-  private func round(_ tensor: Tensor, as type: DType, _ hessian: Hessian) throws -> [UInt8] {
-    let groupSize = environment("GROUPED") != nil ? ErrorFeedback.groupSize(type) : type.blockElements
-    guard
-      let factor = try FeedbackFactor(
-        hessian, damping: damping, blockSize: type.blockElements, groupSize: groupSize, isOrdered: isOrdered,
-        asymmetry: Double(environment("ASYM") ?? "0")!)
-    else { throw InputError(.nonFinite, "no Hessian", subject: tensor.name) }
-    var feedback = ErrorFeedback(factor, type: type)
-    feedback.rounds = Int(environment("ROUNDS") ?? "0")!
-    feedback.refresh = environment("REFRESH") != nil
-    let solver = feedback
-    let step = 64
-    let pieces = try Parallel.map((tensor.rows + step - 1) / step, jobs: jobs) { piece in
-      let rows = piece * step..<min(tensor.rows, (piece + 1) * step)
-      let w = try Matrix(rows: rows.count, columns: tensor.columns, try tensor.values(of: rows))
-      return try solver.quantize(w.view).bytes
-    }
-    return Array(pieces.joined())
-  }
-}
-
-extension ConversionPlan {
-  public func rounded(_ input: ModelInput, texts: [String], jobs: Int, progress: ProgressHandler?) throws -> ConversionPlan {
-    let context = Int(environment("CTX") ?? "512")!
-    let tokens = Int(environment("TOKENS") ?? "65536")!
-    var chunks: [[Int32]] = []
-    for path in texts {
-      let text = try WalkOptions(context: context, chunks: tokens / texts.count / context, jobs: jobs)
-        .chunks(of: TextFile(reading: path), for: input)
-      chunks += (0..<text.count).map(text.input)
-    }
-    var types: [String: DType] = [:]
-    for entry in entries where entry.type != entry.source.dtype { types[entry.source.name] = entry.type }
-    var run = FeedbackRun(model: input.model, types: types, chunks: chunks, jobs: jobs)
-    run.isSequential = environment("SEQ") != "0"
-    run.isOrdered = environment("ORDER") != "0"
-    run.damping = Double(environment("DAMP") ?? "0.01")!
-    var made: [String: [UInt8]] = [:]
-    if environment("THOROUGH") != nil {
-      for entry in entries where ["token_embd.weight", "output.weight"].contains(entry.source.name) && entry.type != entry.source.dtype {
-        let x = try entry.source.values(of: 0..<entry.source.rows)
-        var out = [UInt8](repeating: 0, count: entry.byteCount)
-        var span = out.mutableSpan
-        var raw = unsafe span.mutableBytes
-        ThoroughSearch.quantize(x.span, columns: entry.source.columns, as: entry.type, importance: nil, into: &raw)
-        made[entry.source.name] = out
+  /// What the linear layers of block `layer` see. Passes `undrifted` through the block, and `states` too unless the rounded
+  /// block is to do that.
+  private func hessians(
+    _ layer: Int, _ pass: ForwardPass, _ states: HiddenStates, _ undrifted: HiddenStates?
+  ) throws -> [Hessian] {
+    let batch = max(1, FeedbackRun.tokensPerBatch / text.context)
+    let tokens = min(text.chunks.count, batch) * text.context
+    var inputs = try LayerInputs(model.parameters, tokens: tokens)
+    var others = try undrifted.map { _ in try LayerInputs(model.parameters, tokens: tokens) }
+    var hessians = try LinearInput.allCases.map { try Hessian(size: model.parameters.size(of: $0)) }
+    for start in stride(from: 0, to: text.chunks.count, by: batch) {
+      let part = start..<min(text.chunks.count, start + batch)
+      try inputs.collect(layer: layer, of: pass, options.isSequential ? states[part].copy() : states[part])
+      if let undrifted { try others?.collect(layer: layer, of: pass, undrifted[part]) }
+      for input in LinearInput.allCases {
+        try hessians[input.rawValue].add(inputs[input], jobs: jobs)
+        if let others {
+          try hessians[input.rawValue].add(drift: others[input], from: inputs[input], jobs: jobs)
+        }
       }
     }
-    try run.run(progress: progress) { made[$0] = $1 }
-    var plan = self
-    for index in plan.entries.indices {
-      let entry = plan.entries[index]
-      guard let bytes = made[entry.source.name] else { continue }
-      plan.entries[index].source = try Tensor(name: entry.source.name, dtype: entry.type, shape: entry.source.shape, source: MemoryRows(bytes))
+    for (input, hessian) in zip(LinearInput.allCases, hessians) where !hessian.diagonal.allSatisfy(\.isFinite) {
+      throw InputError(
+        .nonFinite, "the model computes no number for the calibration text",
+        subject: input.weights(layer: layer, hasExperts: false)[0],
+        remedy: "a weight is NaN, infinite or far too large; inspect the model and its source")
     }
-    return plan
+    return hessians
   }
-}
 
-import Glibc
-func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
+  private func round(_ layer: Int, _ hessians: [Hessian]) throws -> Layer {
+    var result = Layer(index: layer, tensors: [], losses: [])
+    for input in LinearInput.allCases {
+      // Weights of one input and one type share the factor.
+      var factors: [DType: FeedbackFactor] = [:]
+      for name in input.weights(layer: layer, hasExperts: false) {
+        guard let tensor = model[name], let type = types[name] else { continue }
+        let factor = try factors[type] ?? factor(hessians[input.rawValue], for: type, name)
+        factors[type] = factor
+        let (bytes, loss) = try round(tensor, as: type, factor)
+        result.tensors.append(try Tensor(name: name, dtype: type, shape: tensor.shape, source: MemoryRows(bytes)))
+        result.losses.append(loss)
+      }
+    }
+    return result
+  }
+
+  private func factor(_ hessian: Hessian, for type: DType, _ name: String) throws -> FeedbackFactor {
+    guard
+      let factor = try FeedbackFactor(
+        hessian, for: type, damping: options.damping, isOrdered: options.isOrdered, asymmetry: options.asymmetry)
+    else {
+      throw InputError(
+        .nonFinite, "its inputs are all zero or have no definite Hessian", subject: name,
+        remedy: "calibrate on more text, or give this tensor another type with --tensor-type")
+    }
+    return factor
+  }
+
+  private func round(_ tensor: Tensor, as type: DType, _ factor: FeedbackFactor) throws -> ([UInt8], Double) {
+    let feedback = ErrorFeedback(factor, type: type, refines: options.refines)
+    let step = FeedbackRun.rowsPerPanel
+    let panels = try Parallel.map((tensor.rows + step - 1) / step, jobs: jobs) { panel in
+      let rows = panel * step..<min(tensor.rows, (panel + 1) * step)
+      let w = try Matrix(rows: rows.count, columns: tensor.columns, tensor.values(of: rows))
+      return try feedback.quantize(w.view)
+    }
+    return (Array(panels.map(\.bytes).joined()), panels.reduce(0) { $0 + $1.loss })
+  }
 }

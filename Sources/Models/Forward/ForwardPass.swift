@@ -17,6 +17,7 @@ public final class ForwardPass {
   public let model: ModelSource
   public let jobs: Int
   private let buffers: Buffers
+  private let identity = Buffers.Identity()
   private let outputNorm: Matrix
   private let ropeDivisors: [Float]?
   private var rope: RopeTable?
@@ -91,10 +92,10 @@ public final class ForwardPass {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
-    if buffers.loaded != Buffers.Content(pass: ObjectIdentifier(self), layer: layer) {
+    if buffers.loaded?.identity !== identity || buffers.loaded?.layer != layer {
       buffers.loaded = nil
       try buffers.block.load(layer, of: model, jobs: jobs)
-      buffers.loaded = Buffers.Content(pass: ObjectIdentifier(self), layer: layer)
+      buffers.loaded = (identity, layer)
     }
     try prepareRope(longest)
     guard let rope else { return }
@@ -178,13 +179,10 @@ private final class Buffers {
   private let parameters: LlamaParameters
   private(set) var scratch: [LlamaBlock.Scratch] = []
   private var pieces: [Matrix] = []
-  /// Whose layer `block` holds.
-  var loaded: Content?
+  /// What `block` holds. The object is kept, so that no later pass can be taken for this one.
+  var loaded: (identity: Identity, layer: Int)?
 
-  struct Content: Hashable {
-    var pass: ObjectIdentifier
-    var layer: Int
-  }
+  final class Identity: Sendable {}
 
   init(_ parameters: LlamaParameters) throws(InputError) {
     self.parameters = parameters

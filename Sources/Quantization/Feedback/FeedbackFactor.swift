@@ -1,5 +1,5 @@
-import Bytes
-import Tensors
+public import Bytes
+public import Tensors
 
 /// How the error of one column is made good by the columns after it.
 ///
@@ -19,67 +19,82 @@ public struct FeedbackFactor: Sendable {
   public let damping: Double
 
   /// - Parameters:
+  ///   - type: of the weights to be rounded, whose blocks and groups stay together in the order.
   ///   - damping: of the mean of the diagonal; ten times more is tried, three times, where the matrix is not definite.
-  ///   - blockSize: columns whose scales are stored together and stay together in `order`.
-  ///   - groupSize: columns inside a block that share a scale.
   ///   - isOrdered: by falling importance instead of from left to right.
+  ///   - asymmetry: how far the target moves towards what undrifted inputs would give; from 0 to 1.
   /// - Returns: `nil` when nothing was seen or no damping helps.
   public init?(
-    _ hessian: Hessian, damping: Double = 0.01, blockSize: Int, groupSize: Int, isOrdered: Bool = true, asymmetry: Double = 0.25
+    _ hessian: Hessian, for type: DType, damping: Double = 0.01, isOrdered: Bool = true, asymmetry: Double = 0.25
   ) throws(InputError) {
     let n = hessian.size
     let diagonal = hessian.diagonal
     let mean = diagonal.reduce(0) { $0 + Double($1) } / Double(max(1, n))
     guard mean > 0, mean.isFinite else { return nil }
-    order = 
-      isOrdered ? FeedbackFactor.order(diagonal, blockSize: blockSize, groupSize: groupSize) : Array(0..<n)
-    coefficients = try Matrix(rows: n, columns: n)
-    var costs = [Float](repeating: 0, count: n)
+    let order =
+      isOrdered
+      ? FeedbackFactor.order(diagonal, blockSize: type.blockElements, groupSize: ErrorFeedback.groupSize(type))
+      : Array(0..<n)
+    // Factored in reversed order: J H J = L Lᵀ gives R = J L J.
+    let reversed = Array(order.reversed())
     var share = damping
     for _ in 0..<4 {
-      // Factored in reversed order: J H J = L Lᵀ gives R = J L J.
-      var a = [Double](repeating: 0, count: n * n)
-      for row in 0..<n {
-        for column in 0...row {
-          a[row * n + column] = Double(hessian[order[n - 1 - row], order[n - 1 - column]]) / mean
-        }
-        a[row * n + row] += share
-      }
+      var a = FeedbackFactor.damped(hessian, reversed, mean: mean, share)
       guard Cholesky.factor(&a, size: n) else {
         share *= 10
         continue
       }
-      for k in 0..<n {
-        let root = a[(n - 1 - k) * n + n - 1 - k]
-        costs[k] = Float(root * root)
+      self.order = order
+      self.damping = share
+      costs = (0..<n).map { k in
+        let root = a[(n - 1 - k) * (n + 1)]
+        return Float(root * root)
       }
+      coefficients = try Matrix(rows: n, columns: n)
       for i in 0..<n {
         let row = unsafe coefficients.view.pointer(row: i)
         for k in i + 1..<max(n, i + 1) {
-          unsafe row[k] = Float(a[(n - 1 - i) * n + n - 1 - k] / a[(n - 1 - k) * n + n - 1 - k])
+          unsafe row[k] = Float(a[(n - 1 - i) * n + n - 1 - k] / a[(n - 1 - k) * (n + 1)])
         }
       }
-      if let cross = hessian.cross {
-        let matrix = try Matrix(rows: n, columns: n)
-        var b = [Double](repeating: 0, count: n * n)
-        for row in 0..<n {
-          let from = unsafe cross.view.pointer(row: row)
-          for column in 0..<n { unsafe b[row * n + column] = Double(from[order[n - 1 - column]]) / mean * asymmetry }
-        }
-        Cholesky.solve(&a, size: n, &b)
-        for row in 0..<n {
-          let to = unsafe matrix.view.pointer(row: row)
-          for column in 0..<n { unsafe to[order[n - 1 - column]] = Float(b[row * n + column]) }
-        }
-        correction = matrix
-      } else {
-        correction = nil
-      }
-      self.costs = costs
-      self.damping = share
+      correction =
+        asymmetry > 0
+        ? try hessian.cross.map { cross throws(InputError) in
+          try FeedbackFactor.correction(cross, &a, reversed, scale: asymmetry / mean)
+        } : nil
       return
     }
     return nil
+  }
+
+  /// H / mean + share · I in the order given, row-major.
+  private static func damped(_ hessian: Hessian, _ order: [Int], mean: Double, _ share: Double) -> [Double] {
+    let n = order.count
+    var a = [Double](repeating: 0, count: n * n)
+    for row in 0..<n {
+      for column in 0...row { a[row * n + column] = Double(hessian[order[row], order[column]]) / mean }
+      a[row * (n + 1)] += share
+    }
+    return a
+  }
+
+  /// scale · C H⁻¹ for the cross matrix C (GPTAQ, arXiv 2504.02692, as a shift of the target).
+  private static func correction(
+    _ cross: Matrix, _ factor: inout [Double], _ order: [Int], scale: Double
+  ) throws(InputError) -> Matrix {
+    let n = order.count
+    let matrix = try Matrix(rows: n, columns: n)
+    var b = [Double](repeating: 0, count: n * n)
+    for row in 0..<n {
+      let from = unsafe cross.view.pointer(row: row)
+      for column in 0..<n { unsafe b[row * n + column] = Double(from[order[column]]) * scale }
+    }
+    Cholesky.solve(&factor, size: n, &b)
+    for row in 0..<n {
+      let to = unsafe matrix.view.pointer(row: row)
+      for column in 0..<n { unsafe to[order[column]] = Float(b[row * n + column]) }
+    }
+    return matrix
   }
 
   /// Blocks by their largest column, and the columns of a block, both by falling importance; the earlier of equals first.
