@@ -42,7 +42,8 @@ public struct Allocation: Sendable {
       }
       guard let best else { break }
       let hull = hulls[best.index]
-      bytes += tensors[best.index][hull[places[best.index] + 1]].bytes - tensors[best.index][hull[places[best.index]]].bytes
+      bytes +=
+        tensors[best.index][hull[places[best.index] + 1]].bytes - tensors[best.index][hull[places[best.index]]].bytes
       places[best.index] += 1
     }
     chosen = zip(hulls, places).map { $0[$1] }
@@ -89,7 +90,9 @@ public struct Allocation: Sendable {
       if let last = hull.last, next.loss >= choices[last].loss { continue }
       while hull.count >= 2 {
         let (a, b) = (choices[hull[hull.count - 2]], choices[hull[hull.count - 1]])
-        let (steep, flat) = ((a.loss - b.loss) * Double(next.bytes - b.bytes), (b.loss - next.loss) * Double(b.bytes - a.bytes))
+        let (steep, flat) = (
+          (a.loss - b.loss) * Double(next.bytes - b.bytes), (b.loss - next.loss) * Double(b.bytes - a.bytes)
+        )
         guard flat > steep else { break }
         hull.removeLast()
       }

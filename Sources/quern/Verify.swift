@@ -13,10 +13,11 @@ struct Verify: ParsableCommand {
       EXAMPLES
         quern verify model-q4km.gguf --against ./Llama-3.2-1B --text wiki.txt
         quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
+        quern verify q8.gguf q4.gguf q2.gguf --against model-f16.gguf --text wiki.txt --html report.html
       """)
 
-  @Argument(help: "The quantized model.")
-  var model: String
+  @Argument(help: ArgumentHelp("The quantized models.", valueName: "model"))
+  var models: [String]
 
   @Option(help: ArgumentHelp("The model that it was made from.", valueName: "model"))
   var against: String
@@ -33,6 +34,7 @@ struct Verify: ParsableCommand {
     help: ArgumentHelp("Fail with exit code 3 when the ratio of perplexities is above this.", valueName: "ratio"))
   var maxPplRatio: Double?
 
+  @OptionGroup var output: ReportOptions
   @OptionGroup(title: "How to read the model that it was made from") var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
@@ -40,11 +42,15 @@ struct Verify: ParsableCommand {
   func run() throws {
     let console = shared.console
     let gates = Gates(maximumKLD: maxKld, minimumTop1: minTop1, maximumPerplexityRatio: maxPplRatio)
+    let files = try output.files(sparing: models + [against, walk.text])
     let report = try Verification(
-      candidate: ModelInput(opening: model), reference: reading.open(against, console, jobs: compute.threads),
-      text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates
+      candidates: models.map { try ModelInput(opening: $0) },
+      reference: reading.open(against, console, jobs: compute.threads),
+      text: TextFile(reading: walk.text), options: walk.options(compute), gates: gates,
+      hashes: files.areAsked
     ).run(progress: console.progress())
-    print(shared.json ? report.json.text(indented: true) : report.text)
+    try files.write(report)
+    print(shared.json ? report.json.text(indented: true) : report.summary)
     if let failed = report.failure { throw failed }
   }
 }

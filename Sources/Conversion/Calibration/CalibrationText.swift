@@ -1,4 +1,5 @@
-import Bytes
+public import Bytes
+import Models
 import Tokenizers
 
 /// The texts that a model is calibrated on, cut into chunks of one length: the same number from each text, so that none
@@ -42,6 +43,13 @@ public struct CalibrationText: Sendable {
       }
     }
     (paths, self.context, self.chunks) = (texts.map(\.path), context, chunks)
+  }
+
+  /// `count` chunks spread over all texts, to be scored.
+  func probe(_ count: Int) throws(InputError) -> TextChunks {
+    let count = min(chunks.count, max(2, count))
+    let picked = (0..<count).map { chunks[$0 * chunks.count / count] }
+    return try TextChunks(Array(picked.joined()), context: context, bos: nil)
   }
 
   public var tokenCount: Int { chunks.count * context }

@@ -76,10 +76,12 @@ struct FeedbackRun {
     var inputs = try LayerInputs(model.parameters, tokens: tokens)
     var others = try undrifted.map { _ in try LayerInputs(model.parameters, tokens: tokens) }
     var hessians = try LinearInput.allCases.map { try Hessian(size: model.parameters.size(of: $0)) }
+    try pass.load(layer: layer)
     for start in stride(from: 0, to: text.chunks.count, by: batch) {
       let part = start..<min(text.chunks.count, start + batch)
-      try inputs.collect(layer: layer, of: pass, options.isSequential ? states[part].copy() : states[part])
-      if let undrifted { try others?.collect(layer: layer, of: pass, undrifted[part]) }
+      try inputs.collect(
+        layer: layer, of: pass, options.isSequential ? states.selecting(part).copy() : states.selecting(part))
+      if let undrifted { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }
       for input in LinearInput.allCases {
         try hessians[input.rawValue].add(inputs[input], jobs: jobs)
         if let others {

@@ -20,7 +20,7 @@ struct LayerInputs: Sendable {
 
   subscript(input: LinearInput) -> MatrixView { matrices[input.rawValue][0..<tokens] }
 
-  /// Passes `states` through `layer`, in place, and keeps what its linear layers saw.
+  /// Passes `states` through `layer`, which is loaded, in place, and keeps what its linear layers saw.
   mutating func collect(layer: Int, of pass: ForwardPass, _ states: HiddenStates) throws {
     var starts: [Int] = []
     tokens = 0
@@ -29,7 +29,7 @@ struct LayerInputs: Sendable {
       tokens += chunk.count
     }
     let (matrices, first) = (matrices, starts)
-    try pass.apply(layer: layer, to: states) { input, _, chunk, x in
+    try pass.applyLoaded(layer, to: states) { input, _, chunk, x in
       let target = matrices[input.rawValue][first[chunk]..<first[chunk] + x.rows]
       for row in 0..<x.rows {
         unsafe target.pointer(row: row).update(from: x.pointer(row: row), count: x.columns)

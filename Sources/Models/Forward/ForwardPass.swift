@@ -17,7 +17,6 @@ public final class ForwardPass {
   public let model: ModelSource
   public let jobs: Int
   private let buffers: Buffers
-  private let identity = Buffers.Identity()
   private let outputNorm: Matrix
   private let ropeDivisors: [Float]?
   private var rope: RopeTable?
@@ -66,6 +65,13 @@ public final class ForwardPass {
   /// The embeddings of `chunks`, whose tokens have positions from 0.
   /// - Throws: `BOUNDS` for an id that the vocabulary has not.
   public func embed(_ chunks: [[Int32]]) throws -> HiddenStates {
+    let states = try HiddenStates(chunkLengths: chunks.map(\.count), columns: parameters.hiddenSize)
+    try embed(chunks, into: states)
+    return states
+  }
+
+  /// The same into the first rows of `states`' chunks, which are at least as many and as long.
+  func embed(_ chunks: [[Int32]], into states: HiddenStates) throws {
     guard let table = model["token_embd.weight"] else {
       throw InputError(.missing, "the tensor is missing", subject: "token_embd.weight")
     }
@@ -74,7 +80,6 @@ public final class ForwardPass {
         .bounds, "token \(id) is not in the vocabulary of \(table.rows)", subject: table.name,
         remedy: "use the tokenizer that belongs to the model")
     }
-    let states = try HiddenStates(chunkLengths: chunks.map(\.count), columns: parameters.hiddenSize)
     try Parallel.forEach(chunks.count, jobs: jobs) { chunk in
       let rows = states.matrix[states.chunks[chunk]]
       for (row, id) in chunks[chunk].enumerated() {
@@ -82,21 +87,41 @@ public final class ForwardPass {
       }
     }
     try prepareRope(chunks.map(\.count).max() ?? 0)
-    return states
   }
 
   /// Passes `states` through block `layer`, in place.
   /// - Parameter observe: sees what the block's linear layers multiply.
   public func apply(layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
+    try load(layer: layer)
+    try applyLoaded(layer, to: states, observe: observe)
+  }
+
+  /// Brings block `layer` into the buffers, where it stays until another is loaded by this pass or one that shares them.
+  public func load(layer: Int) throws {
     precondition(layer >= 0 && layer < layerCount, "no such layer")
+    try buffers.block.load(layer, of: model, jobs: jobs)
+  }
+
+  /// Passes `states` through block `layer`, which was loaded last.
+  public func applyLoaded(_ layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
+    try applyLoaded(layer, of: model, to: states, observe: observe)
+  }
+
+  /// Passes `states` through the loaded block with one of its tensors replaced by `tensor`, which has the same name and
+  /// shape; the block is itself again afterwards.
+  func applyLoaded(_ layer: Int, replacing tensor: Tensor, to states: HiddenStates) throws {
+    let other = try model.replacing(tensor)
+    try buffers.block.load(tensor.name, layer, of: other, jobs: jobs)
+    try applyLoaded(layer, of: other, to: states)
+    try buffers.block.load(tensor.name, layer, of: model, jobs: jobs)
+  }
+
+  private func applyLoaded(
+    _ layer: Int, of model: ModelSource, to states: HiddenStates, observe: LinearObserver? = nil
+  ) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
-    if buffers.loaded?.identity !== identity || buffers.loaded?.layer != layer {
-      buffers.loaded = nil
-      try buffers.block.load(layer, of: model, jobs: jobs)
-      buffers.loaded = (identity, layer)
-    }
     try prepareRope(longest)
     guard let rope else { return }
     let (block, scratch) = (buffers.block, buffers.scratch)
@@ -179,10 +204,6 @@ private final class Buffers {
   private let parameters: LlamaParameters
   private(set) var scratch: [LlamaBlock.Scratch] = []
   private var pieces: [Matrix] = []
-  /// What `block` holds. The object is kept, so that no later pass can be taken for this one.
-  var loaded: (identity: Identity, layer: Int)?
-
-  final class Identity: Sendable {}
 
   init(_ parameters: LlamaParameters) throws(InputError) {
     self.parameters = parameters

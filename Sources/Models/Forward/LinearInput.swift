@@ -28,4 +28,5 @@ public enum LinearInput: Int, CaseIterable, Hashable, Sendable {
 ///
 /// Chunks come from several threads, each chunk's calls from one, in the order of the computation. `expert` is nil in
 /// dense layers and for what all experts see; an expert sees the tokens that chose it.
-public typealias LinearObserver = @Sendable (_ input: LinearInput, _ expert: Int?, _ chunk: Int, _ x: MatrixView) -> Void
+public typealias LinearObserver =
+  @Sendable (_ input: LinearInput, _ expert: Int?, _ chunk: Int, _ x: MatrixView) -> Void

@@ -24,6 +24,14 @@ struct LlamaBlock: Sendable {
     }
   }
 
+  /// Reads one tensor of block `layer` again; nothing when it is none that is held, as experts' stacks are.
+  func load(_ name: String, _ layer: Int, of model: ModelSource, jobs: Int) throws {
+    for (part, matrix) in weights where name == "blk.\(layer).\(part)" {
+      guard let tensor = model[name] else { continue }
+      try WeightDecoder.decode(tensor, into: matrix.view, jobs: jobs)
+    }
+  }
+
   private func weight(_ part: String) -> MatrixView { weights[part]!.view }
 
   /// Room for one chunk's intermediate values.

@@ -46,8 +46,14 @@ struct LevelLayout: Sendable {
     }
     let (values, groupSize, hasOffset, planes): ([Float], Int, Bool, [Plane])
     switch type {
-    case .q4_0: (values, groupSize, hasOffset, planes) = (uniform(-8, 7), 32, false, [Plane(bits: 4, count: 32, nibbles(2, of: 32))])
-    case .q4_1: (values, groupSize, hasOffset, planes) = (uniform(0, 15), 32, true, [Plane(bits: 4, count: 32, nibbles(4, of: 32))])
+    case .q4_0:
+      (values, groupSize, hasOffset, planes) = (
+        uniform(-8, 7), 32, false, [Plane(bits: 4, count: 32, nibbles(2, of: 32))]
+      )
+    case .q4_1:
+      (values, groupSize, hasOffset, planes) = (
+        uniform(0, 15), 32, true, [Plane(bits: 4, count: 32, nibbles(4, of: 32))]
+      )
     case .q5_0:
       (values, groupSize, hasOffset) = (uniform(-16, 15), 32, false)
       planes = [Plane(bits: 4, count: 32, nibbles(6, of: 32)), Plane(bits: 1, count: 32) { (2 + $0 / 8, $0 % 8) }]
@@ -57,19 +63,27 @@ struct LevelLayout: Sendable {
     case .q8_0:
       (values, groupSize, hasOffset) = (uniform(-128, 127), 32, false)
       planes = [Plane(bits: 8, count: 32) { (2 + $0, 0) }]
-    case .q2_K: (values, groupSize, hasOffset, planes) = (uniform(0, 3), 16, true, [Plane(bits: 2, count: 256, pairs(16))])
+    case .q2_K:
+      (values, groupSize, hasOffset, planes) = (uniform(0, 3), 16, true, [Plane(bits: 2, count: 256, pairs(16))])
     case .q3_K:
       (values, groupSize, hasOffset) = (uniform(-4, 3), 16, false)
       planes = [Plane(bits: 2, count: 256, pairs(32)), Plane(bits: 1, count: 256) { ($0 % 32, $0 / 32) }]
-    case .q4_K: (values, groupSize, hasOffset, planes) = (uniform(0, 15), 32, true, [Plane(bits: 4, count: 256, nibbles(16, of: 64))])
+    case .q4_K:
+      (values, groupSize, hasOffset, planes) = (
+        uniform(0, 15), 32, true, [Plane(bits: 4, count: 256, nibbles(16, of: 64))]
+      )
     case .q5_K:
       (values, groupSize, hasOffset) = (uniform(0, 31), 32, true)
-      planes = [Plane(bits: 4, count: 256, nibbles(48, of: 64)), Plane(bits: 1, count: 256) { (16 + $0 % 32, $0 / 32) }]
+      planes = [
+        Plane(bits: 4, count: 256, nibbles(48, of: 64)), Plane(bits: 1, count: 256) { (16 + $0 % 32, $0 / 32) },
+      ]
     case .q6_K:
       (values, groupSize, hasOffset) = (uniform(-32, 31), 16, false)
       planes = [Plane(bits: 4, count: 256, nibbles(0, of: 128)), Plane(bits: 2, count: 256, pairs(128))]
-    case .iq4_NL: (values, groupSize, hasOffset, planes) = (uneven, 32, false, [Plane(bits: 4, count: 32, nibbles(2, of: 32))])
-    case .iq4_XS: (values, groupSize, hasOffset, planes) = (uneven, 32, false, [Plane(bits: 4, count: 256, nibbles(8, of: 32))])
+    case .iq4_NL:
+      (values, groupSize, hasOffset, planes) = (uneven, 32, false, [Plane(bits: 4, count: 32, nibbles(2, of: 32))])
+    case .iq4_XS:
+      (values, groupSize, hasOffset, planes) = (uneven, 32, false, [Plane(bits: 4, count: 256, nibbles(8, of: 32))])
     default: return nil
     }
     (self.type, self.values, self.groupSize, self.hasOffset, self.planes) = (type, values, groupSize, hasOffset, planes)
