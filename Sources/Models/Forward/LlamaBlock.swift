@@ -95,10 +95,13 @@ struct LlamaBlock: Sendable {
   }
 
   /// `h += attention(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
-  func attend(_ hidden: MatrixView, rope: RopeTable, _ scratch: Scratch) {
+  func attend(
+    _ hidden: MatrixView, rope: RopeTable, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil
+  ) {
     let rows = 0..<hidden.rows
     let normed = scratch.normed[rows]
     norm(hidden, "attn_norm.weight", into: normed)
+    observe?(.attention, normed)
     let (query, key, value) = (scratch.query[rows], scratch.key[rows], scratch.value[rows])
     project(normed, "attn_q", into: query, scratch)
     project(normed, "attn_k", into: key, scratch)
@@ -107,20 +110,25 @@ struct LlamaBlock: Sendable {
     rotate(key, heads: parameters.keyValueHeadCount, rope)
     let attended = scratch.attended[rows]
     attend(query, key, value, scratch, into: attended)
+    observe?(.attentionOutput, attended)
     project(attended, "attn_output", into: hidden, adding: true, scratch)
   }
 
   /// `h += feedForward(norm(h))`.
-  func feedForward(_ hidden: MatrixView, _ scratch: Scratch) {
+  func feedForward(
+    _ hidden: MatrixView, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil
+  ) {
     let rows = 0..<hidden.rows
     let normed = scratch.normed[rows]
     norm(hidden, "ffn_norm.weight", into: normed)
+    observe?(.feedForward, normed)
     let (gate, up) = (scratch.gate[rows], scratch.up[rows])
     project(normed, "ffn_gate", into: gate, scratch)
     project(normed, "ffn_up", into: up, scratch)
     for row in rows {
       unsafe RowMath.swiGLU(gate.pointer(row: row), up.pointer(row: row), count: parameters.feedForwardSize)
     }
+    observe?(.feedForwardDown, gate)
     project(gate, "ffn_down", into: hidden, adding: true, scratch)
   }
 
