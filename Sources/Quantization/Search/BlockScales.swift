@@ -4,8 +4,8 @@ import Tensors
 ///
 /// Blocks of 32 have one group, whose codes are 1; the minimum of Q4_1 and Q5_1 is stored with the other sign.
 struct BlockScales {
-  var d: Float = 0
-  var dmin: Float = 0
+  var d: Float
+  var dmin: Float
   var codes = InlineArray<16, Int32>(repeating: 1)
   var minimums = InlineArray<16, Int32>(repeating: 1)
 
@@ -23,10 +23,13 @@ struct BlockScales {
     }
   }
 
+  init(d: Float, dmin: Float) { (self.d, self.dmin) = (d, dmin) }
+
   /// Reads those of the block at `at`.
   init(_ block: RawSpan, at: Int, type: DType) {
     func byte(_ offset: Int) -> UInt8 { unsafe block.unsafeLoad(fromByteOffset: at + offset, as: UInt8.self) }
     func half(_ offset: Int) -> Float { Half.float(UInt16(byte(offset)) | UInt16(byte(offset + 1)) << 8) }
+    (d, dmin) = (0, 0)
     switch type {
     case .q4_1, .q5_1: (d, dmin) = (half(0), -half(2))
     case .q2_K:

@@ -32,6 +32,12 @@ struct LevelLayout: Sendable {
 
   var groups: Int { elements / groupSize }
 
+  var kernelFormat: LevelKernels.Format {
+    LevelKernels.Format(
+      elements: elements, groupSize: groupSize, first: values[0], last: values[values.count - 1], isUniform: isUniform,
+      hasOffset: hasOffset, codes: BlockScales.codeRange(type))
+  }
+
   /// - Returns: `nil` for a format whose levels are not scalars.
   init?(_ type: DType) {
     let uniform: (Int, Int) -> [Float] = { first, last in (first...last).map { Float($0) } }
