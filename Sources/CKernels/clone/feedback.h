@@ -68,7 +68,9 @@ INLINE void group_round(struct level_kind kind, const struct quern_levels *f, co
       __builtin_memcpy(&loss, b->loss + row + v * LANES, sizeof loss);
       loss += (double)b->weights[place] * __builtin_convertvector(difference * difference, vd);
       __builtin_memcpy(b->loss + row + v * LANES, &loss, sizeof loss);
-      error[v] = load(b->target + at) - stored;
+      // What is stored as no number has no error that could be made good.
+      vf rest = load(b->target + at) - stored;
+      error[v] = keep(is_finite(rest), rest);
       store(b->errors + at, error[v]);
     }
     const float *coefficients = b->coefficients + i * b->width;

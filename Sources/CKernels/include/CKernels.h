@@ -82,7 +82,7 @@ struct quern_feedback {
   bool refines;           // whether a group's codes are chosen anew when its turn comes
   const float *target;    // (elements, stride): what to come close to
   float *y;               // (elements, stride): the same and what the errors before the block add to it; changed
-  float *errors;          // (elements, stride): target less what is stored; written
+  float *errors;          // (elements, stride): target less what is stored, 0 where not finite; written
   uint8_t *levels;        // (elements, stride); written
   double *loss;           // (stride): the weighted squared error of the block is added
 };

@@ -112,7 +112,8 @@ struct FeedbackBlock {
       for row in 0..<panel.rows {
         let difference = unsafe x[row] - stored[row * size + place]
         loss += Double(costs[place]) * Double(difference * difference)
-        unsafe e[row] = w[row] - stored[row * size + place]
+        let rest = unsafe w[row] - stored[row * size + place]
+        unsafe e[row] = rest.isFinite ? rest : 0
       }
     }
     let rest = positions.upperBound..<panel.tile.upperBound

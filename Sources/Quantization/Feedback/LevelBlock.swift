@@ -52,11 +52,15 @@ struct LevelBlock {
       let (level, stored) = rounded.nearest(value, group: group)
       levels[place] = level
       loss += Double(costs[place]) * Double((value - stored) * (value - stored))
-      let error = unsafe row.target[(first + index) * row.stride] - stored
+      // What is stored as no number, its scale being beyond all halves, has no error that could be made good.
+      let rest = unsafe row.target[(first + index) * row.stride] - stored
+      let error = rest.isFinite ? rest : 0
       unsafe row.errors[(first + index) * row.stride] = error
       let coefficients = unsafe block.feedback.factor.coefficients.view.pointer(row: first + index)
-      for next in index + 1..<max(row.tile.upperBound - first, index + 1) {
-        unsafe x[next * row.stride] += unsafe coefficients[first + next] * error
+      let end = unsafe max(row.tile.upperBound - first, index + 1)
+      for next in index + 1..<end {
+        let added = unsafe coefficients[first + next] * error
+        unsafe x[next * row.stride] += added
       }
     }
     scales.store(into: &blocks, at: at, type: layout.type)

@@ -44,7 +44,6 @@ struct LevelPanel {
 
   /// Writes scales and levels where `read` read.
   func store(into blocks: inout MutableRawSpan, at first: Int, next: Int) {
-    var own = [UInt8](repeating: 0, count: layout.elements)
     for row in 0..<rows {
       var block = BlockScales(d: scales.d[row], dmin: scales.dmin[row])
       for group in 0..<layout.groups {
@@ -52,8 +51,7 @@ struct LevelPanel {
         block.minimums[group] = scales.minimums[group * stride + row]
       }
       block.store(into: &blocks, at: first + row * next, type: layout.type)
-      for element in 0..<layout.elements { own[element] = levels[element &* stride &+ row] }
-      layout.store(own.span, into: &blocks, at: first + row * next)
     }
+    layout.store(levels, stride: stride, rows: rows, into: &blocks, at: first, next: next)
   }
 }
