@@ -140,3 +140,23 @@ struct quern_divergence_sums quern_row_divergence_sums(
 }
 
 int64_t quern_row_index(const float *x, float value, int64_t count) { return rows()->index(x, value, count); }
+
+void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                         const float *weights, const struct quern_scales *s, int rounds) {
+  clone_in_use()->refine_levels(f, rows, x, stride, weights, s, rounds);
+}
+
+void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                       const struct quern_scales *s, uint8_t *levels) {
+  clone_in_use()->find_levels(f, rows, x, stride, s, levels);
+}
+
+void quern_take_up_errors(const float *coefficients, int64_t width, int64_t count, const float *errors, float *y,
+                          int64_t weights, int64_t rows, int64_t stride) {
+  clone_in_use()->take_up_errors(coefficients, width, count, errors, y, weights, rows, stride);
+}
+
+void quern_round_levels(const struct quern_levels *f, const struct quern_feedback *block, int64_t rows, int64_t stride,
+                        const struct quern_scales *s) {
+  clone_in_use()->round_levels(f, block, rows, stride, s);
+}

@@ -29,6 +29,8 @@
 #include "blocks_iq2.h"
 #include "ternary_split.h"
 #include "blocks_iq1.h"
+#include "levels.h"
+#include "feedback.h"
 #include "decode.h"
 #include "decode_iq.h"
 #include "decode_grid_8.h"
@@ -54,6 +56,10 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         .divergence_sums = row_divergence_sums,
         .index = row_index,
     },
+    .refine_levels = refine_levels,
+    .find_levels = find_levels,
+    .take_up_errors = take_up_errors,
+    .round_levels = round_levels,
     .formats = {
         [0] = {quantize_f32, quantize_f32, decode_f32},
         [1] = {quantize_f16, quantize_f16, decode_f16},

@@ -8,13 +8,13 @@ public import Tensors
 /// as GPTQ, arXiv 2210.17323, from one factorisation and no inverse).
 public struct FeedbackFactor: Sendable {
   /// Which column is rounded at each step.
-  let order: [Int]
+  package let order: [Int]
   /// `R_ik / R_kk` above the diagonal, in the order of rounding.
-  let coefficients: Matrix
+  package let coefficients: Matrix
   /// `R_kk²` in the order of rounding: what an error costs after all that later columns can mend.
-  let costs: [Float]
+  package let costs: [Float]
   /// M (columns, columns): the weights that come closest to the undrifted output are W + W M.
-  let correction: Matrix?
+  package let correction: Matrix?
   /// Added to the diagonal, as a share of its mean.
   public let damping: Double
 

@@ -1,19 +1,19 @@
-import Tensors
+package import Tensors
 
 /// The scales of a block as they are stored: `scale = d · codes[group]`, `offset = dmin · minimums[group]`.
 ///
 /// Blocks of 32 have one group, whose codes are 1; the minimum of Q4_1 and Q5_1 is stored with the other sign.
-struct BlockScales {
-  var d: Float = 0
-  var dmin: Float = 0
-  var codes = InlineArray<16, Int32>(repeating: 1)
-  var minimums = InlineArray<16, Int32>(repeating: 1)
+package struct BlockScales {
+  package var d: Float
+  package var dmin: Float
+  package var codes = InlineArray<16, Int32>(repeating: 1)
+  package var minimums = InlineArray<16, Int32>(repeating: 1)
 
-  func scale(_ group: Int) -> Float { d * Float(codes[group]) }
-  func offset(_ group: Int) -> Float { dmin * Float(minimums[group]) }
+  package func scale(_ group: Int) -> Float { d * Float(codes[group]) }
+  package func offset(_ group: Int) -> Float { dmin * Float(minimums[group]) }
 
   /// The codes that can be stored; `nil` where there is nothing but `d`.
-  static func codeRange(_ type: DType) -> ClosedRange<Int32>? {
+  package static func codeRange(_ type: DType) -> ClosedRange<Int32>? {
     switch type {
     case .q2_K: 0...15
     case .q4_K, .q5_K: 0...63
@@ -23,10 +23,13 @@ struct BlockScales {
     }
   }
 
+  package init(d: Float, dmin: Float) { (self.d, self.dmin) = (d, dmin) }
+
   /// Reads those of the block at `at`.
-  init(_ block: RawSpan, at: Int, type: DType) {
+  package init(_ block: RawSpan, at: Int, type: DType) {
     func byte(_ offset: Int) -> UInt8 { unsafe block.unsafeLoad(fromByteOffset: at + offset, as: UInt8.self) }
     func half(_ offset: Int) -> Float { Half.float(UInt16(byte(offset)) | UInt16(byte(offset + 1)) << 8) }
+    (d, dmin) = (0, 0)
     switch type {
     case .q4_1, .q5_1: (d, dmin) = (half(0), -half(2))
     case .q2_K:
@@ -61,7 +64,7 @@ struct BlockScales {
   }
 
   /// Writes them; `d` and `dmin` must be halves, the codes in range. Other bytes of the block stay.
-  func store(into block: inout MutableRawSpan, at: Int, type: DType) {
+  package func store(into block: inout MutableRawSpan, at: Int, type: DType) {
     func put(_ value: UInt8, _ offset: Int) { block.storeBytes(of: value, toByteOffset: at + offset, as: UInt8.self) }
     func put(half value: Float, _ offset: Int) {
       let bits = Half.bits(value)

@@ -1,20 +1,20 @@
-import Tensors
+package import Tensors
 
 /// How a format of scalar levels stores a block: `w = scale · value(level) − offset`, a scale and an offset a group.
 ///
 /// What ggml-common.h and `dequantize_row_*` of llama.cpp 0c1e57098 say, turned round: the decoders read a whole block, this
 /// reads and writes the levels and the scales apart, so that they can be chosen apart. The formats whose codes stand for
 /// several weights at once (IQ1 to IQ3, TQ1_0) have none.
-struct LevelLayout: Sendable {
-  let type: DType
+package struct LevelLayout: Sendable {
+  package let type: DType
   /// Weights of a block and of a group that shares a scale.
-  let elements, groupSize: Int
+  package let elements, groupSize: Int
   /// What the levels stand for, ascending.
-  let values: [Float]
+  package let values: [Float]
   /// Whether `values` rise by one, so that rounding is arithmetic.
-  let isUniform: Bool
+  package let isUniform: Bool
   /// Whether a group has an offset of its own.
-  let hasOffset: Bool
+  package let hasOffset: Bool
   private let planes: [Plane]
   private let inversion: UInt8
 
@@ -30,10 +30,16 @@ struct LevelLayout: Sendable {
     }
   }
 
-  var groups: Int { elements / groupSize }
+  package var groups: Int { elements / groupSize }
+
+  var kernelFormat: LevelKernels.Format {
+    LevelKernels.Format(
+      elements: elements, groupSize: groupSize, first: values[0], last: values[values.count - 1], isUniform: isUniform,
+      hasOffset: hasOffset, codes: BlockScales.codeRange(type))
+  }
 
   /// - Returns: `nil` for a format whose levels are not scalars.
-  init?(_ type: DType) {
+  package init?(_ type: DType) {
     let uniform: (Int, Int) -> [Float] = { first, last in (first...last).map { Float($0) } }
     let uneven = (0..<16).map { Float(NonlinearBlocks.levels[$0]) }
     // Of 128 elements, element l + 32 k: byte l, pair of bits k.
@@ -94,7 +100,7 @@ struct LevelLayout: Sendable {
   }
 
   /// Writes the levels of one block; its scales stay.
-  func store(_ levels: Span<UInt8>, into block: inout MutableRawSpan, at offset: Int) {
+  package func store(_ levels: Span<UInt8>, into block: inout MutableRawSpan, at offset: Int) {
     for (index, plane) in planes.enumerated() {
       // Planes follow one another from the lowest bit up; the first visit of a byte clears it of this plane's bits.
       let low = planes[..<index].reduce(0) { $0 + $1.bits }
@@ -108,8 +114,41 @@ struct LevelLayout: Sendable {
     }
   }
 
+  /// `store` of many rows at once.
+  /// - Parameters:
+  ///   - levels: (elements, stride), rows side by side.
+  ///   - first: where the block of the first row begins; that of each other one lies `next` bytes further.
+  func store(_ levels: [UInt8], stride: Int, rows: Int, into blocks: inout MutableRawSpan, at first: Int, next: Int) {
+    precondition(levels.count == elements * stride && rows <= stride && first >= 0 && next >= type.blockBytes)
+    precondition(rows == 0 || first + (rows - 1) * next + type.blockBytes <= blocks.byteCount)
+    // (bytes of a block, stride)
+    var packed = [UInt8](repeating: 0, count: type.blockBytes * stride)
+    var stored = [Bool](repeating: false, count: type.blockBytes)
+    unsafe packed.withUnsafeMutableBufferPointer { packed in
+      unsafe levels.withUnsafeBufferPointer { levels in
+        var low: UInt8 = 0
+        for plane in planes {
+          let mask = UInt8(truncatingIfNeeded: (1 << UInt16(plane.bits)) - 1)
+          for (element, place) in plane.places.enumerated() {
+            let (from, to, shift, inversion) = (element * stride, place.byte * stride, place.shift, inversion)
+            stored[place.byte] = true
+            for row in 0..<stride {
+              unsafe packed[to &+ row] |= ((levels[from &+ row] ^ inversion) &>> low & mask) &<< shift
+            }
+          }
+          low += plane.bits
+        }
+      }
+      unsafe blocks.withUnsafeMutableBytes { blocks in
+        for byte in 0..<type.blockBytes where stored[byte] {
+          for row in 0..<rows { unsafe blocks[first &+ row &* next &+ byte] = packed[byte &* stride &+ row] }
+        }
+      }
+    }
+  }
+
   /// The levels of one block.
-  func levels(_ block: RawSpan, at offset: Int, into levels: inout MutableSpan<UInt8>) {
+  package func levels(_ block: RawSpan, at offset: Int, into levels: inout MutableSpan<UInt8>) {
     for element in 0..<elements { levels[element] = 0 }
     var low: UInt8 = 0
     for plane in planes {

@@ -1,12 +1,12 @@
 import Tensors
 
 /// Moves the stored scales of a block to where the weighted squared error is least, starting from those that ggml's search
-/// found: never worse, by the weights given, than what it starts from.
+/// found: never worse, by the weights given, than what it starts from. The definition of `LevelKernels.refine`.
 struct ScaleRefinement {
   private let layout: LevelLayout
   private let range: ClosedRange<Int32>?
   /// Rounds of moving every group's codes and then the block's own scale.
-  var rounds = 2
+  static let rounds = 2
 
   /// Steps that one group's codes may take in a round.
   private static let steps = 4
@@ -20,7 +20,7 @@ struct ScaleRefinement {
   ///   - x: the values of the block.
   ///   - weights: of each.
   func improve(_ scales: inout BlockScales, _ x: Span<Float>, _ weights: Span<Float>) {
-    for _ in 0..<rounds {
+    for _ in 0..<ScaleRefinement.rounds {
       for group in 0..<layout.groups {
         let part = group * layout.groupSize..<(group + 1) * layout.groupSize
         improve(&scales, group: group, x.extracting(part), weights.extracting(part))
