@@ -66,7 +66,9 @@ final class ExpertLayer {
     let (normed, gate, up, down) = (normed, gate.view, up.view, down.view)
     let routes = try Parallel.map(states.chunks.count, jobs: jobs) { chunk in
       let rows = states.chunks[chunk]
-      return try block.route(states.matrix[rows], normed: normed[rows])
+      let routes = try block.route(states.matrix[rows], normed: normed[rows])
+      observe?(.feedForward, nil, chunk, normed[rows])
+      return routes
     }
     for expert in 0..<parameters.expertCount {
       let tokens = routes.map { $0.tokens(of: expert) }
