@@ -116,7 +116,8 @@ public struct ImportanceMatrix: Sendable {
     }
     datasets = other.datasets + datasets
     let most = sums.values.lazy.flatMap(\.counts).max() ?? 0
-    chunkCount = countsChunks ? chunkCount + other.chunkCount : (Int(exactly: most.rounded(.down)) ?? 0) / max(1, chunkSize)
+    chunkCount =
+      countsChunks ? chunkCount + other.chunkCount : (Int(exactly: most.rounded(.down)) ?? 0) / max(1, chunkSize)
   }
 
   /// - Throws: `SHAPE` when an entry does not fit the columns and matrices of its tensor.

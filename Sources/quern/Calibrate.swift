@@ -28,7 +28,8 @@ struct Calibrate: ParsableCommand {
   var output: String
 
   @Option(
-    help: ArgumentHelp("The form of the file: gguf or dat, the older one. (default: told by its name)", valueName: "form"))
+    help: ArgumentHelp(
+      "The form of the file: gguf or dat, the older one. (default: told by its name)", valueName: "form"))
   var format: ImportanceMatrix.Form?
 
   @Option(help: ArgumentHelp("Tokens in a chunk.", valueName: "tokens"))
@@ -38,7 +39,8 @@ struct Calibrate: ParsableCommand {
   var chunks: Int?
 
   @Option(
-    help: ArgumentHelp("Add the sums and counts of this importance matrix of the same model. Repeatable.", valueName: "file"))
+    help: ArgumentHelp(
+      "Add the sums and counts of this importance matrix of the same model. Repeatable.", valueName: "file"))
   var merge: [String] = []
 
   @Flag(help: "Measure the input of the output matrix too, under the name of the embedding where they are one.")

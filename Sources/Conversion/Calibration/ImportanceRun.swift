@@ -46,7 +46,7 @@ public struct ImportanceRun {
     }
     var matrix = ImportanceMatrix(file: "", datasets: texts.map(\.path), chunkCount: chunks.count)
     for sums in blocks { try sums.add(to: &matrix) }
-  if measuresOutput {
+    if measuresOutput {
       let (squares, count) = try output.result(for: pass.outputName)
       try matrix.add(pass.outputName, ImportanceMatrix.Sums(squares: squares, counts: [count]))
     }
