@@ -3,10 +3,9 @@
     importance.py VENV QUERN MODEL TEXT [--chunks 16] [--tolerance 0.01] [--ratio 0]
 
 The bars: every value within 1 %, the files of both in the same form, `llama-quantize --imatrix` and `quern convert --imatrix`
-make the same bytes of either file. The time of both is printed; with --ratio, llama-imatrix must take so many times as long.
+make the same tensors of either file, byte for byte. The time of both is printed; with --ratio, llama-imatrix must take so many times as long.
 """
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -28,6 +27,7 @@ parser.add_argument("--type", default="IQ3_S")
 o = parser.parse_args()
 tools = f"{o.venv}/llama.cpp/build/bin"
 failed = []
+here = os.path.dirname(os.path.abspath(__file__))
 
 
 def check(sound, what):
@@ -48,11 +48,6 @@ def read(path):
     file = GGUFReader(path)
     keys = {name: field.contents() for name, field in file.fields.items() if not name.startswith("GGUF.")}
     return keys, {t.name: (list(map(int, t.shape)), numpy.array(t.data, dtype=numpy.float64).ravel()) for t in file.tensors}
-
-
-def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 def compare(what, ours, theirs):
@@ -119,6 +114,8 @@ with tempfile.TemporaryDirectory() as work:
     for matrix in [ours, theirs, f"{work}/ours.dat", ours_output]:
         run(f"{tools}/llama-quantize", "--imatrix", matrix, f16, f"{work}/a.gguf", o.type, "2")
         run(o.quern, "convert", f16, "--type", o.type, "--imatrix", matrix, "-o", f"{work}/b.gguf", "-q", "--force")
-        same = digest(f"{work}/a.gguf") == digest(f"{work}/b.gguf")
-        check(same, f"{o.type} with {os.path.basename(matrix)}: the bytes of llama-quantize")
+        compare_files = [sys.executable, f"{here}/compare_gguf.py", f"{work}/b.gguf", f"{work}/a.gguf"]
+        done = subprocess.run(compare_files, capture_output=True, text=True)
+        check(done.returncode == 0,
+              f"{o.type} with {os.path.basename(matrix)} beside llama-quantize: {done.stdout.strip()}{done.stderr[-500:]}")
 sys.exit(1 if failed else 0)
