@@ -46,7 +46,7 @@ public struct Converter: Sendable {
       case .standard:
         BlockQuantizer.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
       case .thorough:
-        ThoroughSearch.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+        try ThoroughSearch.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
       }
       return out
     }

@@ -69,7 +69,9 @@ final class ExpertLayer {
     let (normed, gate, up, down) = (normed, gate, up, down)
     let routes = try Parallel.map(states.chunks.count, jobs: jobs) { chunk, worker in
       let rows = states.chunks[chunk]
-      return try block.route(states.matrix[rows], normed: normed[rows], scratch[worker])
+      let routes = try block.route(states.matrix[rows], normed: normed[rows], scratch[worker])
+      observe?(.feedForward, nil, chunk, normed[rows])
+      return routes
     }
     for expert in 0..<parameters.expertCount {
       let tokens = routes.map { $0.tokens(of: expert) }

@@ -155,6 +155,21 @@ public final class ForwardPass {
     try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
   }
 
+  /// Replaces `states` after the last layer by what the output matrix multiplies.
+  public func normalizeOutput(_ states: HiddenStates) throws {
+    let (weight, epsilon, size) = (outputNorm, Float(parameters.normEpsilon), parameters.hiddenSize)
+    try Parallel.forEach(states.chunks.count, jobs: jobs) { chunk in
+      let rows = states.matrix[states.chunks[chunk]]
+      for row in 0..<rows.rows {
+        unsafe RowMath.rmsNorm(
+          rows.pointer(row: row), weight.view.pointer, epsilon: epsilon, into: rows.pointer(row: row), count: size)
+      }
+    }
+  }
+
+  /// The name of the output matrix: that of the embedding where they are one.
+  public var outputName: String { model["output.weight"] == nil ? "token_embd.weight" : "output.weight" }
+
   /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
   /// vocabulary).
   /// - Parameter rows: at most `rowsPerTile`.

@@ -27,6 +27,6 @@ public enum LinearInput: Int, CaseIterable, Hashable, Sendable {
 /// Sees the inputs of a block's linear layers while a chunk passes through it: `x` (tokens, in), good for the call only.
 ///
 /// Chunks come from several threads, each chunk's calls from one, in the order of the computation. `expert` is nil in
-/// dense layers and for what all experts see; an expert sees the tokens that chose it.
+/// dense layers and for what all experts see, the router's input; an expert sees the tokens that chose it, if any chunk's did.
 public typealias LinearObserver =
   @Sendable (_ input: LinearInput, _ expert: Int?, _ chunk: Int, _ x: MatrixView) -> Void

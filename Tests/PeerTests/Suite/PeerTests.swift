@@ -135,4 +135,15 @@ struct PeerTests {
   func hasThePerplexityOfLlamaCpp() throws {
     try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.wikitext])
   }
+
+  /// Every value within 1 %, and each tool's files read by the other.
+  @Test func measuresTheImportanceOfLlamaImatrix() throws {
+    try Peers.run(
+      "importance.py",
+      [venv, CommandRun.quern, tiny, Fixtures.path("text/python-docs-calibrate.txt"), "--chunks", "8"])
+    if PeerTests.hasSmolLM2, FileManager.default.fileExists(atPath: PeerTests.wikitext) {
+      try Peers.run(
+        "importance.py", [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M"])
+    }
+  }
 }
