@@ -31,12 +31,14 @@ public enum LogitMath {
   ) -> TokenDrift {
     let (p, q, count) = unsafe (reference.pointer(row: row), quantized.pointer(row: row), reference.columns)
     let (pMaximum, qMaximum) = unsafe (RowMath.maximum(p, count: count), RowMath.maximum(q, count: count))
-    let sums = unsafe RowMath.sumsForDivergence(p, pMaximum, q, qMaximum, count: count)
-    let pLog = Double(pMaximum) + log(sums.p)
-    let qLog = Double(qMaximum) + log(sums.q)
+    let pSum = unsafe RowMath.sumOfExponentials(p, maximum: pMaximum, count: count)
+    let qSum = unsafe RowMath.sumOfExponentials(q, maximum: qMaximum, count: count)
+    let (pLog, qLog) = (Double(pMaximum) + log(pSum), Double(qMaximum) + log(qSum))
+    let divergence = unsafe RowMath.sumOfDivergences(
+      p, pMaximum, q, qMaximum, shift: Float(pLog - qLog), ratio: Float(pSum / qSum), count: count)
     return TokenDrift(
       reference: unsafe pLog - Double(p[target]), quantized: unsafe qLog - Double(q[target]),
-      divergence: sums.weighted / sums.p - pLog + qLog,
+      divergence: divergence / pSum,
       referenceChoice: Int32(unsafe RowMath.firstIndex(of: pMaximum, in: p, count: count)),
       quantizedChoice: Int32(unsafe RowMath.firstIndex(of: qMaximum, in: q, count: count)))
   }
@@ -63,36 +65,49 @@ extension RowMath {
     return total
   }
 
-  /// `p = Σ e^(x - maximum of x)`, `q` the same of y, `weighted = Σ e^(x - maximum of x) (x - y)`.
-  static func sumsForDivergence(
-    _ x: Row, _ xMaximum: Float, _ y: Row, _ yMaximum: Float, count: Int
-  ) -> (p: Double, q: Double, weighted: Double) {
-    var total = (p: 0.0, q: 0.0, weighted: 0.0)
+  /// `Σ e^(x - maximum of x) (e^-d - 1 + d)` where `d = x - y - shift`: with `shift` the difference of the logarithms of both
+  /// sums of exponentials, this is the divergence times x's sum.
+  ///
+  /// `Σ p d` is the same in exact arithmetic, since `Σ p (e^-d - 1) = Σ q - Σ p = 0`. But its terms are of either sign and
+  /// cancel; here none is negative, and an error of `shift` does not show in the first order.
+  /// - Parameter ratio: x's sum of exponentials over y's.
+  static func sumOfDivergences(
+    _ x: Row, _ xMaximum: Float, _ y: Row, _ yMaximum: Float, shift: Float, ratio: Float, count: Int
+  ) -> Double {
+    var total = 0.0
     var start = 0
     while start < count {
       let end = min(count, start + stretch)
       let whole = start + (end - start) & ~7
-      var (p, q, weighted) = (Lanes(), Lanes(), Lanes())
+      var sum = Lanes()
       for index in stride(from: start, to: whole, by: 8) {
         let (a, b) = unsafe (load(x, index), load(y, index))
-        let weight = exp(a - xMaximum)
-        p += weight
-        q += exp(b - yMaximum)
-        weighted += weight * (a - b)
+        sum += divergences(a, xMaximum, b, yMaximum, shift, ratio)
       }
       for index in whole..<end {
-        let (a, b) = unsafe (x[index], y[index])
-        let weight = exp(Lanes(repeating: a - xMaximum))[0]
-        p[0] += weight
-        q[0] += exp(Lanes(repeating: b - yMaximum))[0]
-        weighted[0] += weight * (a - b)
+        let (a, b) = unsafe (Lanes(repeating: x[index]), Lanes(repeating: y[index]))
+        sum[0] += divergences(a, xMaximum, b, yMaximum, shift, ratio)[0]
       }
-      total.p += Double(p.sum())
-      total.q += Double(q.sum())
-      total.weighted += Double(weighted.sum())
+      total += Double(sum.sum())
       start = end
     }
     return total
+  }
+
+  @inline(__always)
+  private static func divergences(
+    _ a: Lanes, _ aMaximum: Float, _ b: Lanes, _ bMaximum: Float, _ shift: Float, _ ratio: Float
+  ) -> Lanes {
+    let d = a - b - shift
+    let weight = exp(a - aMaximum)
+    // e^-d - 1 + d by its series, exact to a rounding up to 1/2; beyond, weight · e^-d is the other model's weight.
+    var series = Lanes(repeating: -1 / 362_880)
+    for factor: Float in [1 / 40320, -1 / 5040, 1 / 720, -1 / 120, 1 / 24, -1 / 6, 1 / 2] {
+      series = series * d + factor
+    }
+    let near = weight * (series * d * d)
+    let far = weight * (d - 1) + exp(b - bMaximum) * ratio
+    return far.replacing(with: near, where: (d .<= 0.5) .& (d .>= -0.5))
   }
 
   /// The first place that holds `value`; -1 when none does.
