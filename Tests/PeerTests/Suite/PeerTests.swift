@@ -146,4 +146,21 @@ struct PeerTests {
         "importance.py", [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M"])
     }
   }
+
+  /// Mean divergence and change of probability within 1e-4 of transformers' in float64, the same choices.
+  @Test func driftIsThatOfFloat64() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("drift_float64.py", [venv, CommandRun.quern, text, tiny])
+    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
+    try Peers.run(
+      "drift_float64.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "2", "--types", "Q8_0,Q4_K_M"])
+  }
+
+  /// Every statistic of `--kl-divergence`, with the weights in blocks and written out.
+  @Test func driftIsThatOfLlamaCpp() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, tiny])
+    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
+    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "8"])
+  }
 }
