@@ -1,9 +1,10 @@
 """Importance matrices beside llama-imatrix of the same F16 GGUF, text and chunks.
 
-    importance.py VENV QUERN MODEL TEXT [--chunks 16] [--tolerance 0.01] [--ratio 0]
+    importance.py VENV QUERN MODEL TEXT [--chunks 16] [--tolerance 0.01] [--ratio 0] [--type IQ3_S] [--exact]
 
 The bars: every value within 1 %, the files of both in the same form, `llama-quantize --imatrix` and `quern convert --imatrix`
 make the same tensors of either file, byte for byte. The time of both is printed; with --ratio, llama-imatrix must take so many times as long.
+With --exact all is F32: llama.cpp rounds what it multiplies by F16 weights to F16, which turns near ties between experts.
 """
 import argparse
 import os
@@ -24,6 +25,7 @@ parser.add_argument("--chunks", type=int, default=16)
 parser.add_argument("--tolerance", type=float, default=0.01)
 parser.add_argument("--ratio", type=float, default=0)
 parser.add_argument("--type", default="IQ3_S")
+parser.add_argument("--exact", action="store_true", help="F32 weights, keys and values")
 o = parser.parse_args()
 tools = f"{o.venv}/llama.cpp/build/bin"
 failed = []
@@ -83,8 +85,10 @@ def compare(what, ours, theirs):
 
 with tempfile.TemporaryDirectory() as work:
     f16 = f"{work}/f16.gguf"
-    run(o.quern, "convert", o.model, "--type", "F16", "-o", f16, "-q")
+    run(o.quern, "convert", o.model, "--type", "F32" if o.exact else "F16", "-o", f16, "-q")
     common = ["-m", f16, "-f", o.text, "-c", "512", "-t", "2", "--chunks", str(o.chunks)]
+    if o.exact:
+        common += ["-ctk", "f32", "-ctv", "f32", "-fa", "off"]
     ours, theirs = f"{work}/ours.gguf", f"{work}/theirs.gguf"
     their_time = run(f"{tools}/llama-imatrix", *common, "-o", theirs, "--no-ppl")
     our_time = run(o.quern, "calibrate", f16, "--text", o.text, "--chunks", str(o.chunks), "-j", "2", "-o", ours, "-q")
