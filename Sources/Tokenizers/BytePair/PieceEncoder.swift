@@ -67,7 +67,8 @@ struct PieceEncoder {
     _ text: Span<UInt8>, _ start: Int, _ end: Int, _ hash: UInt64, into out: inout [Int32]
   ) -> Bool {
     let entry = entries[Int(truncatingIfNeeded: hash >> 8) & mask]
-    guard entry.hash == hash, Int(entry.length) == end - start, ByteWords.equal(text, Int(entry.textStart), text, start, end - start)
+    guard entry.hash == hash, Int(entry.length) == end - start,
+      ByteWords.equal(text, Int(entry.textStart), text, start, end - start)
     else { return false }
     for index in Int(entry.outStart)..<Int(entry.outStart + entry.outCount) { out.append(out[index]) }
     return true
