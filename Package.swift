@@ -15,6 +15,8 @@ func tests(_ room: String, _ more: [Target.Dependency] = []) -> Target {
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
 let package = Package(
@@ -23,6 +25,7 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     .systemLibrary(
@@ -36,7 +39,7 @@ let package = Package(
     room("Tokenizers", ["Tensors"]),
     room("Models", ["Tensors"]),
     room("Quantization", ["Tensors"]),
-    room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto]),
+    room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto, yams]),
     .executableTarget(
       name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
 

@@ -12,6 +12,7 @@ public struct InputError: Error, Hashable, Sendable {
     case duplicate = "DUP"
     case utf8 = "UTF8"
     case json = "JSON"
+    case yaml = "YAML"
     case type = "TYPE"
     case shape = "SHAPE"
     case overflow = "OVERFLOW"

@@ -22,16 +22,20 @@ public struct ArithmeticFloor: Sendable {
   /// - Parameter options: `chunks` says how many, `arithmetic` which.
   public init(of model: ModelInput, text: TextFile, options: WalkOptions, progress: ProgressHandler? = nil) throws {
     let chunks = try options.chunks(of: text, for: model)
-    let reference = try ForwardPass(model.model, jobs: options.jobs)
-    let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference)
-    let (drift, layers) = try options.evaluation(chunks, "beside F32", progress).drift(of: pass, from: reference)
+    let plan = try options.plan([model, model], chunks)
+    let reference = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let pass = try ForwardPass(
+      model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference,
+      residentOutput: plan.residentOutput)
+    let found = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
+    let drift = found.drift
     arithmetic = options.arithmetic
     self.chunks = chunks.count
     tokensScored = drift.count
     (meanDivergence, meanDivergenceStandardError) = (drift.meanDivergence, drift.meanDivergenceStandardError)
     (logRatio, logRatioStandardError) = (drift.logRatio, drift.logRatioStandardError)
     topOneAgreement = drift.topOneAgreement
-    relativeStateError = layers.last?.relativeRMSError ?? 0
+    relativeStateError = found.layers.last?.state.relativeRMSError ?? 0
   }
 
   var json: JSONText {

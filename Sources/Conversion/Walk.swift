@@ -1,5 +1,5 @@
 import Bytes
-import Models
+public import Models
 public import Tensors
 import Tokenizers
 
@@ -10,16 +10,29 @@ public struct WalkOptions: Sendable {
   /// At most so many chunks; all when `nil`.
   public var chunks: Int?
   public var jobs: Int
-  /// Bytes that the hidden states of all models together may take.
-  public var stateBytes: Int
+  /// Bytes to stay within, all in all.
+  public var memory: Int
   /// Of products with weights.
   public var arithmetic: Arithmetic
+  /// Is told, once, how a walk divides the memory.
+  public var memoryPlan: @Sendable (WalkMemory) -> Void = { _ in }
 
   public init(
-    context: Int = 512, chunks: Int? = nil, jobs: Int, stateBytes: Int = 1 << 30, arithmetic: Arithmetic = .f32
+    context: Int = 512, chunks: Int? = nil, jobs: Int, memory: Int = 4 << 30, arithmetic: Arithmetic = .f32
   ) {
     (self.context, self.chunks, self.jobs) = (context, chunks, jobs)
-    (self.stateBytes, self.arithmetic) = (stateBytes, arithmetic)
+    (self.memory, self.arithmetic) = (memory, arithmetic)
+  }
+
+  /// Bytes that hidden states may take where nothing finer is planned: a quarter.
+  var stateBytes: Int { memory / 4 }
+
+  /// How `memory` is divided in a walk of `models`, beside what is in use already.
+  func plan(_ models: [ModelInput], _ text: TextChunks) throws -> WalkMemory {
+    let plan = try WalkMemory(
+      models.map(\.model.parameters), text, jobs: jobs, budget: memory, inUse: Machine.peakResidentBytes)
+    memoryPlan(plan)
+    return plan
   }
 
   /// `text` in the tokens of `model`, cut by the perplexity rule.
@@ -33,8 +46,10 @@ public struct WalkOptions: Sendable {
     }
   }
 
-  func evaluation(_ text: TextChunks, _ activity: String, _ progress: ProgressHandler?) -> Evaluation {
-    Evaluation(text, stateBytes: stateBytes) { walked in
+  func evaluation(
+    _ text: TextChunks, _ plan: WalkMemory, _ activity: String, _ progress: ProgressHandler?
+  ) -> Evaluation {
+    Evaluation(text, stateBytes: plan.states) { walked in
       progress?(Progress(activity, unit: .steps, done: walked.done, total: walked.total))
     }
   }
@@ -88,8 +103,10 @@ public struct PerplexityRun {
   public func run(progress: ProgressHandler? = nil) throws -> Report {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
-    let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic)
-    let score = try options.evaluation(chunks, "walking the layers", progress).perplexity(of: pass)
+    let plan = try options.plan([model], chunks)
+    let pass = try ForwardPass(
+      model.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
+    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass)
     let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
     let floor = try floorChunks.map { count in
       var part = options

@@ -6,7 +6,7 @@ public import Tensors
 public struct ModelSource: Sendable {
   public let parameters: LlamaParameters
   /// In the order of the source.
-  public let tensors: [Tensor]
+  public private(set) var tensors: [Tensor]
   private let indices: [ExactString: Int]
 
   /// - Parameter tensors: GGUF-named; Q and K in GGUF's row order.
@@ -69,6 +69,24 @@ public struct ModelSource: Sendable {
 
   /// The tensor with this GGUF name.
   public subscript(name: String) -> Tensor? { indices[ExactString(name)].map { tensors[$0] } }
+
+  /// The same model with another tensor of the same name.
+  /// - Throws: `NAME` when it has none of this name, `SHAPE`, `TYPE`.
+  public func replacing(_ tensor: Tensor) throws(InputError) -> ModelSource {
+    guard let index = indices[ExactString(tensor.name)] else {
+      throw InputError(.name, "the model has no such tensor to replace", subject: tensor.name)
+    }
+    guard tensor.shape == tensors[index].shape else {
+      throw InputError(
+        .shape, "shape \(tensor.shape) found where \(tensors[index].shape) is replaced", subject: tensor.name)
+    }
+    guard tensor.dtype.isBlock || tensor.dtype.isFloatingPoint else {
+      throw InputError(.type, "\(tensor.dtype) is no type for a weight", subject: tensor.name)
+    }
+    var other = self
+    other.tensors[index] = tensor
+    return other
+  }
 
   /// Elements of all tensors.
   public var parameterCount: Int { tensors.reduce(0) { $0 + $1.shape.elementCount } }

@@ -72,8 +72,8 @@ struct Convert: ParsableCommand {
 
     let report = try text.map { text in
       try Verification(
-        candidate: ModelInput(opening: output), reference: input, text: text,
-        options: WalkOptions(jobs: compute.threads)
+        candidates: [ModelInput(opening: output)], reference: input, text: text,
+        options: WalkOptions(jobs: compute.threads, memory: compute.memory.bytes)
       ).run(progress: console.progress())
     }
 
@@ -95,7 +95,7 @@ struct Convert: ParsableCommand {
         \(plan.entries.count) tensors, \(decimals(seconds, 1)) s
         sha256 \(result.sha256)
         """)
-      if let report { Swift.print("\n" + report.text) }
+      if let report { Swift.print("\n" + report.summary) }
     }
   }
 

@@ -41,7 +41,7 @@ struct Perplexity: ParsableCommand {
     let console = shared.console
     let input = try reading.open(model, console, jobs: compute.threads)
     let result = try PerplexityRun(
-      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, arithmetic.chosen(console)),
+      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, console, arithmetic),
       floorChunks: floorChunks
     ).run(progress: console.progress())
     if shared.json {
@@ -68,10 +68,14 @@ struct WalkArguments: ParsableArguments {
     if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
   }
 
-  /// A quarter of the memory goes to hidden states; a layer's weights and the logits of a tile need the rest.
-  func options(_ compute: ComputeOptions, _ arithmetic: Arithmetic = .f32) -> WalkOptions {
-    WalkOptions(
-      context: ctx, chunks: chunks, jobs: compute.threads, stateBytes: compute.memory.bytes / 4, arithmetic: arithmetic)
+  func options(
+    _ compute: ComputeOptions, _ console: Console, _ arithmetic: ArithmeticOption? = nil
+  ) -> WalkOptions {
+    var options = WalkOptions(
+      context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes,
+      arithmetic: arithmetic?.chosen(console) ?? .f32)
+    options.memoryPlan = { console.say("memory: \($0)") }
+    return options
   }
 }
 

@@ -232,8 +232,8 @@ import Testing
     let model = try ForwardPassTests.model("forward/mixtral")
     let text = try TextChunks((0..<24 * 5).map { Int32($0 * 17 % 37) }, context: 24, bos: 1)
     let reference = try ForwardPass(model, jobs: 2)
-    let (drift, layers) = try Evaluation(text).drift(
-      of: ForwardPass(model, jobs: 2, sharing: reference), from: reference)
+    let walked = try Evaluation(text).drift(of: [ForwardPass(model, jobs: 2, sharing: reference)], from: reference)[0]
+    let (drift, layers) = (walked.drift, walked.layers.map(\.state))
     #expect(drift.meanDivergence == 0 && drift.topOneAgreement == 1)
     #expect(layers.allSatisfy { $0.relativeRMSError == 0 })
   }

@@ -104,14 +104,15 @@ import Testing
   @Test func bf16IsNearF32() throws {
     let (text, model) = try (Self.shortText(), Self.model("tiny-llama"))
     let reference = try ForwardPass(model, jobs: 2)
-    let (one, layers) = try Evaluation(text).drift(
-      of: ForwardPass(model, jobs: 1, arithmetic: .bf16, sharing: reference), from: reference)
+    let walked = try Evaluation(text).drift(
+      of: [ForwardPass(model, jobs: 1, arithmetic: .bf16, sharing: reference)], from: reference)[0]
+    let (one, layers) = (walked.drift, walked.layers.map(\.state))
     #expect(one.meanDivergence > 0 && one.meanDivergence < 1e-4)
     #expect(one.topOneAgreement > 0.98)
     #expect(layers.allSatisfy { $0.relativeRMSError > 1e-4 && $0.relativeRMSError < 0x1p-7 })
-    let (two, _) = try Evaluation(text, stateBytes: 1).drift(
-      of: ForwardPass(model, jobs: 2, arithmetic: .bf16), from: ForwardPass(model, jobs: 1))
-    #expect(two.quantized == one.quantized)
+    let two = try Evaluation(text, stateBytes: 1).drift(
+      of: [ForwardPass(model, jobs: 2, arithmetic: .bf16)], from: ForwardPass(model, jobs: 1))[0]
+    #expect(two.drift.quantized == one.quantized)
   }
 
   @Test func productsAreCounted() throws {
@@ -132,8 +133,9 @@ import Testing
   @Test func aModelDoesNotDriftFromItself() throws {
     let model = try Self.model("tiny-llama")
     let reference = try ForwardPass(model, jobs: 2)
-    let (drift, layers) = try Evaluation(Self.shortText()).drift(
-      of: ForwardPass(model, jobs: 2, sharing: reference), from: reference)
+    let walked = try Evaluation(Self.shortText()).drift(
+      of: [ForwardPass(model, jobs: 2, sharing: reference)], from: reference)[0]
+    let (drift, layers) = (walked.drift, walked.layers.map(\.state))
     #expect(drift.reference == drift.quantized)
     #expect(drift.logRatio == 0 && drift.meanDivergence == 0 && drift.topOneAgreement == 1)
     #expect(drift.divergencePercentiles([0, 0.5, 1]) == [0, 0, 0])
@@ -156,7 +158,8 @@ import Testing
       })
     let text = try Self.shortText()
     let (reference, pass) = try (ForwardPass(model, jobs: 2), ForwardPass(changed, jobs: 2))
-    let (drift, layers) = try Evaluation(text, stateBytes: 1).drift(of: pass, from: reference)
+    let walked = try Evaluation(text, stateBytes: 1).drift(of: [pass], from: reference)[0]
+    let (drift, layers) = (walked.drift, walked.layers.map(\.state))
     #expect(layers[0...2].allSatisfy { $0.relativeRMSError == 0 })
     #expect(layers[3].relativeRMSError > 1e-5 && layers[3].cosine < 1)
 
@@ -217,7 +220,7 @@ import Testing
     let (a, b) = try (
       ForwardPass(Self.model("forward/plain"), jobs: 1), ForwardPass(Self.model("tiny-llama"), jobs: 1)
     )
-    let error = #expect(throws: InputError.self) { try Evaluation(text).drift(of: a, from: b) }
+    let error = #expect(throws: InputError.self) { try Evaluation(text).drift(of: [a], from: b) }
     #expect(error?.code == .shape)
   }
 }

@@ -34,7 +34,9 @@ import Testing
 
   static func token(_ index: Int) -> TokenDrift {
     let x = Double(index * 37 % 101) / 50
-    return TokenDrift(reference: x, quantized: x + 0.01, divergence: x / 10, sameChoice: index % 4 != 0)
+    return TokenDrift(
+      reference: x, quantized: x + 0.01, divergence: x / 10, referenceChoice: 1, quantizedChoice: index % 4 == 0 ? 2 : 1
+    )
   }
 
   @Test func mergedPartsAreTheWhole() {
@@ -55,7 +57,7 @@ import Testing
   @Test func percentilesAreInterpolated() {
     var drift = Drift()
     for value in [0.4, 0.1, 0.2, 0.8] {
-      drift.add(TokenDrift(reference: 1, quantized: 1, divergence: value, sameChoice: true))
+      drift.add(TokenDrift(reference: 1, quantized: 1, divergence: value, referenceChoice: 0, quantizedChoice: 0))
     }
     let found = drift.divergencePercentiles([0, 0.25, 0.5, 1])
     for (a, b) in zip(found, [0.1, 0.175, 0.3, 0.8]) { #expect((a - b).magnitude < 1e-6) }

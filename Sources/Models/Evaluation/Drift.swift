@@ -1,28 +1,24 @@
-/// What one predicted token shows of two models.
-public struct TokenDrift: Hashable, Sendable {
-  /// `-ln p` of the token that came, under the reference and under the model compared with it.
-  public var reference: Double
-  public var quantized: Double
-  /// `Σ p ln(p / q)` over the vocabulary: p the reference, q the other; in nats.
-  public var divergence: Double
-  /// Whether both would have chosen the same token.
-  public var sameChoice: Bool
-
-  public init(reference: Double, quantized: Double, divergence: Double, sameChoice: Bool) {
-    (self.reference, self.quantized) = (reference, quantized)
-    (self.divergence, self.sameChoice) = (divergence, sameChoice)
-  }
-}
-
 /// How far a model is from its reference over many predicted tokens. Parts of a text may be gathered apart and merged.
 public struct Drift: Sendable {
   public private(set) var reference = LogLikelihood()
   public private(set) var quantized = LogLikelihood()
+  /// Of every token, in their order: the divergence, and the change of the probability of the token that came.
+  public private(set) var divergences: [Float] = []
+  public private(set) var probabilityChanges: [Float] = []
   private var difference = (sum: 0.0, squares: 0.0)
   private var divergence = (sum: 0.0, squares: 0.0)
-  private var divergences: [Float] = []
   private var sameChoices = 0
-  private var probability = (sum: 0.0, squares: 0.0)
+  private var probability = (sum: 0.0, squares: 0.0, fourthPowers: 0.0)
+  private var products = 0.0
+  private(set) var blocks: [Block] = []
+  private var open = Block()
+
+  /// Sums over tokens that belong together.
+  struct Block: Sendable {
+    var count = 0
+    var difference = 0.0
+    var divergence = 0.0
+  }
 
   public init() {}
 
@@ -31,6 +27,7 @@ public struct Drift: Sendable {
   public mutating func add(_ token: TokenDrift) {
     reference.add(token.reference)
     quantized.add(token.quantized)
+    products += token.reference * token.quantized
     let ratio = token.quantized - token.reference
     difference.sum += ratio
     difference.squares += ratio * ratio
@@ -41,16 +38,36 @@ public struct Drift: Sendable {
     let change = LogLikelihood.probability(token.quantized) - LogLikelihood.probability(token.reference)
     probability.sum += change
     probability.squares += change * change
+    probability.fourthPowers += change * change * change * change
+    probabilityChanges.append(Float(change))
+    open.count += 1
+    open.difference += ratio
+    open.divergence += token.divergence
   }
 
+  /// The tokens added since the last call are a block: a chunk of text, whose tokens are not independent.
+  public mutating func endBlock() {
+    if open.count > 0 { blocks.append(open) }
+    open = Block()
+  }
+
+  /// Both parts' last blocks are ended.
   public mutating func merge(_ other: Drift) {
+    var other = other
+    endBlock()
+    other.endBlock()
     reference.merge(other.reference)
     quantized.merge(other.quantized)
+    products += other.products
     difference = (difference.sum + other.difference.sum, difference.squares + other.difference.squares)
     divergence = (divergence.sum + other.divergence.sum, divergence.squares + other.divergence.squares)
     divergences += other.divergences
+    probabilityChanges += other.probabilityChanges
     sameChoices += other.sameChoices
-    probability = (probability.sum + other.probability.sum, probability.squares + other.probability.squares)
+    probability.sum += other.probability.sum
+    probability.squares += other.probability.squares
+    probability.fourthPowers += other.probability.fourthPowers
+    blocks += other.blocks
   }
 
   // MARK: Estimates. All are NaN of nothing.
@@ -66,18 +83,21 @@ public struct Drift: Sendable {
     Statistics.standardError(divergence.sum, divergence.squares, count)
   }
 
+  /// Of the two `-ln p` over all tokens (Pearson's): llama-perplexity's Cor(ln(PPL(Q)), ln(PPL(base))).
+  public var correlation: Double {
+    let covariance = products / Double(count) - reference.mean * quantized.mean
+    return covariance / (reference.variance * quantized.variance).squareRoot()
+  }
+
   /// Percentiles of the divergence, each by linear interpolation between the two nearest values.
   /// - Parameter fractions: from 0, the least, to 1, the greatest; 0.5 is the median.
   public func divergencePercentiles(_ fractions: [Double]) -> [Double] {
-    let sorted = divergences.sorted()
-    return fractions.map { fraction in
-      guard let last = sorted.last else { return .nan }
-      let place = max(0, fraction) * Double(sorted.count - 1)
-      let index = Int(place)
-      guard index + 1 < sorted.count else { return Double(last) }
-      let part = place - Double(index)
-      return (1 - part) * Double(sorted[index]) + part * Double(sorted[index + 1])
-    }
+    Statistics.percentiles(divergences, fractions)
+  }
+
+  /// The same of the change of the probability of the token that came.
+  public func probabilityChangePercentiles(_ fractions: [Double]) -> [Double] {
+    Statistics.percentiles(probabilityChanges, fractions)
   }
 
   /// The share of positions where both would choose the same token.
@@ -89,5 +109,13 @@ public struct Drift: Sendable {
 
   /// Mean change of the probability of the token that came.
   public var meanProbabilityChange: Double { probability.sum / Double(count) }
+  public var meanProbabilityChangeStandardError: Double {
+    Statistics.standardError(probability.sum, probability.squares, count)
+  }
   public var rmsProbabilityChange: Double { (probability.squares / Double(count)).squareRoot() }
+  /// Of a root: the error of the mean square over twice the root; 0 when nothing changed.
+  public var rmsProbabilityChangeStandardError: Double {
+    let rms = rmsProbabilityChange
+    return rms > 0 ? Statistics.standardError(probability.squares, probability.fourthPowers, count) / (2 * rms) : 0
+  }
 }

@@ -6,9 +6,9 @@ import Tensors
 /// Chunks go through all layers in groups; a group is as large as the budget for hidden states allows, so the weights are
 /// read once a group. Results do not depend on the grouping or on the number of threads.
 public struct Evaluation {
-  private let text: TextChunks
-  private let stateBytes: Int
-  private let progress: (Progress) throws -> Void
+  let text: TextChunks
+  let stateBytes: Int
+  let progress: (Progress) throws -> Void
 
   /// How far a walk has come.
   public struct Progress: Hashable, Sendable {
@@ -51,66 +51,19 @@ public struct Evaluation {
     return total
   }
 
-  /// The drift of `pass`'s model from `reference`'s, over the same text and side by side.
-  /// - Returns: over the predictions, and the difference of the hidden states after each layer.
-  /// - Throws: `SHAPE` when the vocabularies, widths or depths differ; `NONFINITE`; what reading throws.
-  public func drift(of pass: ForwardPass, from reference: ForwardPass) throws -> (Drift, layers: [StateDifference]) {
-    let (ours, theirs) = (pass.parameters, reference.parameters)
-    guard ours.vocabularySize == theirs.vocabularySize, ours.hiddenSize == theirs.hiddenSize,
-      ours.layerCount == theirs.layerCount
-    else {
-      throw InputError(
-        .shape,
-        "vocabulary \(ours.vocabularySize), width \(ours.hiddenSize), layers \(ours.layerCount) beside "
-          + "\(theirs.vocabularySize), \(theirs.hiddenSize), \(theirs.layerCount) of the reference",
-        remedy: "compare a model with the one that it was made from")
-    }
-    var total = Drift()
-    var layers = [StateDifference](repeating: StateDifference(), count: ours.layerCount)
-    var tiles: (Matrix, Matrix)?
-    try walk([reference, pass]) { layer, states in
-      layers[layer].merge(try states[1].difference(from: states[0], jobs: pass.jobs))
-    } score: { chunks, states in
-      for (chunk, number) in chunks.enumerated() {
-        for rows in self.tiles() {
-          let (p, q) =
-            try tiles
-            ?? (
-              Matrix(rows: rowsInTile, columns: ours.vocabularySize),
-              Matrix(rows: rowsInTile, columns: ours.vocabularySize)
-            )
-          tiles = (p, q)
-          let first = states[0].chunks[chunk].lowerBound
-          try reference.logits(of: rows.map { first + $0 }, in: states[0], into: p)
-          try pass.logits(of: rows.map { first + $0 }, in: states[1], into: q)
-          let parts = try scored(rows, of: number, jobs: pass.jobs) { row, target in
-            LogitMath.drift(reference: p.view, quantized: q.view, row: row, target: target)
-          }
-          for token in parts {
-            _ = try finite(token.reference, reference)
-            _ = try finite(token.quantized, pass)
-            total.add(token)
-          }
-        }
-      }
-      return total.quantized.perplexity
-    }
-    return (total, layers)
-  }
-
   // MARK: The walk
 
-  private var rowsInTile: Int { min(ForwardPass.rowsPerTile, text.scored.count) }
+  var rowsInTile: Int { min(ForwardPass.rowsPerTile, text.scored.count) }
 
   /// The scored positions of a chunk, cut into tiles. Never across chunks, so that a tile's sums are the same in any group.
-  private func tiles() -> [Range<Int>] {
+  func tiles() -> [Range<Int>] {
     stride(from: text.scored.lowerBound, to: text.scored.upperBound, by: ForwardPass.rowsPerTile).map {
       $0..<min(text.scored.upperBound, $0 + ForwardPass.rowsPerTile)
     }
   }
 
   /// `body(row in the tile, target)` for the positions `rows` of `chunk`, in their order.
-  private func scored<Value: Sendable>(
+  func scored<Value: Sendable>(
     _ rows: Range<Int>, of chunk: Int, jobs: Int, _ body: @Sendable (_ row: Int, _ target: Int) -> Value
   ) throws -> [Value] {
     let text = text
@@ -119,7 +72,7 @@ public struct Evaluation {
     }
   }
 
-  private func finite(_ value: Double, _ pass: ForwardPass) throws -> Double {
+  func finite(_ value: Double, _ pass: ForwardPass) throws -> Double {
     guard value.isFinite else {
       throw InputError(
         .nonFinite, "the model computes no number for a token of the text",
@@ -128,19 +81,23 @@ public struct Evaluation {
     return value
   }
 
-  private func walk(
-    _ passes: [ForwardPass], afterLayer: (Int, [HiddenStates]) throws -> Void = { _, _ in },
+  /// Pushes all chunks through all passes, a group of chunks at a time.
+  /// - Parameter probes: so many of the text's first chunks are followed in all passes but the first once more: before each
+  ///   layer they are given the first pass's states. They stand behind the others in the states of their group.
+  func walk(
+    _ passes: [ForwardPass], probes: Int = 0, afterLayer: (Int, [HiddenStates]) throws -> Void = { _, _ in },
     score: (Range<Int>, [HiddenStates]) throws -> Double
   ) throws {
-    let perChunk = passes.reduce(0) { $0 + ForwardPass.stateBytes($1.parameters, tokens: text.context) }
     let depth = passes[0].layerCount
-    let size = max(1, min(text.count, stateBytes / max(1, perChunk)))
+    let size = WalkMemory.groupSize(passes.map(\.parameters), text, probes: probes, stateBytes: stateBytes)
     var state = Progress(done: 0, total: text.count * (depth + 1) * passes.count, perplexity: nil)
     for start in stride(from: 0, to: text.count, by: size) {
       let chunks = start..<min(text.count, start + size)
       let inputs = chunks.map(text.input)
-      let states = try passes.map { try $0.embed(inputs) }
+      let probed = inputs.prefix(max(0, probes - start))
+      let states = try passes.enumerated().map { try $1.embed($0 == 0 ? inputs : inputs + probed) }
       for layer in 0..<depth {
+        for state in states.dropFirst() { state.copyProbes(from: states[0]) }
         for (pass, state) in zip(passes, states) { try pass.apply(layer: layer, to: state) }
         try afterLayer(layer, states)
         state.done += chunks.count * passes.count

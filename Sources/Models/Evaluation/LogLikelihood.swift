@@ -30,22 +30,14 @@ public struct LogLikelihood: Hashable, Sendable {
   /// Mean of `-ln p`; NaN of nothing.
   public var mean: Double { sum / Double(count) }
 
+  /// Mean square of the distance from the mean; NaN of nothing.
+  var variance: Double { max(0, sumOfSquares / Double(count) - mean * mean) }
+
   /// `e^mean`.
   public var perplexity: Double { exp(mean) }
 
   /// Of the perplexity: `perplexity · sqrt(variance / (count - 1))`, as llama.cpp prints it; 0 below two values.
   public var standardError: Double { perplexity * Statistics.standardError(sum, sumOfSquares, count) }
-}
-
-/// Estimates from sums, in the forms that llama-perplexity uses.
-enum Statistics {
-  /// Standard error of a mean: `sqrt((Σx²/n - mean²) / (n - 1))`.
-  static func standardError(_ sum: Double, _ sumOfSquares: Double, _ count: Int) -> Double {
-    guard count > 1 else { return 0 }
-    let mean = sum / Double(count)
-    let variance = sumOfSquares / Double(count) - mean * mean
-    return variance > 0 ? (variance / Double(count - 1)).squareRoot() : 0
-  }
 }
 
 extension LogLikelihood {

@@ -37,7 +37,7 @@ public enum LogitMath {
     return TokenDrift(
       reference: unsafe pLog - Double(p[target]), quantized: unsafe qLog - Double(q[target]),
       divergence: sums.weighted / sums.p - pLog + qLog,
-      sameChoice: unsafe RowMath.firstIndex(of: pMaximum, in: p, count: count)
-        == RowMath.firstIndex(of: qMaximum, in: q, count: count))
+      referenceChoice: Int32(unsafe RowMath.firstIndex(of: pMaximum, in: p, count: count)),
+      quantizedChoice: Int32(unsafe RowMath.firstIndex(of: qMaximum, in: q, count: count)))
   }
 }

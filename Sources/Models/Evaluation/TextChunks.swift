@@ -7,7 +7,7 @@ public struct TextChunks: Sendable {
   /// Tokens in a chunk.
   public let context: Int
   /// Chunks used.
-  public let count: Int
+  public private(set) var count: Int
   private let tokens: [Int32]
   private let bos: Int32?
 
@@ -29,6 +29,13 @@ public struct TextChunks: Sendable {
     self.context = context
     self.bos = bos
     count = min(tokens.count / context, max(1, limit ?? .max))
+  }
+
+  /// No more than the first `limit` chunks.
+  public func first(_ limit: Int) -> TextChunks {
+    var part = self
+    part.count = min(count, max(1, limit))
+    return part
   }
 
   /// The positions of a chunk whose next token is scored.

@@ -26,22 +26,25 @@ public final class ForwardPass {
   /// Rows of logits that are computed together.
   public static let rowsPerTile = 512
 
-  /// Below this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
-  private static let residentLimit = 256 << 20
+  /// Up to this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
+  private let residentLimit: Int
 
   /// - Parameters:
   ///   - jobs: threads.
   ///   - arithmetic: of products with weights; attention and all that is not a product are in F32.
-  ///   - other: a pass over a model of the same sizes, whose buffers are used too.
+  ///   - other: a pass whose buffers are used too, if its model computes alike.
+  ///   - residentOutput: up to this many bytes in F32 the output matrix is kept in memory.
   /// - Throws: `NONFINITE` for frequencies that are no positive numbers; what reading throws.
   public init(
-    _ model: ModelSource, jobs: Int, arithmetic: Arithmetic = .f32, sharing other: ForwardPass? = nil
+    _ model: ModelSource, jobs: Int, arithmetic: Arithmetic = .f32, sharing other: ForwardPass? = nil,
+    residentOutput: Int = 256 << 20
   ) throws {
     self.model = model
     self.jobs = max(1, jobs)
     self.arithmetic = arithmetic
+    residentLimit = residentOutput
     let parameters = model.parameters
-    if let other, other.model.parameters.hasSameSizes(as: parameters), other.arithmetic == arithmetic {
+    if let other, other.model.parameters.computesAlike(parameters), other.arithmetic == arithmetic {
       buffers = other.buffers
     } else {
       buffers = try Buffers(parameters, arithmetic)
@@ -69,9 +72,28 @@ public final class ForwardPass {
     tokens * parameters.hiddenSize * MemoryLayout<Float>.stride * (parameters.expertCount > 0 ? 2 : 1)
   }
 
+  /// Bytes that passes sharing their buffers need beside hidden states, resident outputs and tiles of logits: a layer's
+  /// weights, every thread's scratch for a chunk of `context` tokens, and pieces of the output matrix.
+  static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int) -> Int {
+    // Plain and packed.
+    let output = 2 * Buffers.outputRows(parameters) * parameters.hiddenSize * workers
+    let normed = rowsPerTile * parameters.hiddenSize
+    let expert = parameters.expertCount > 0 ? 3 * parameters.feedForwardSize * parameters.hiddenSize : 0
+    let decoding = workers * WeightDecoder.bufferSize(max(parameters.hiddenSize, parameters.feedForwardSize))
+    return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert + decoding)
+      + workers * ProductScratch.byteCount + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
+  }
+
   /// The embeddings of `chunks`, whose tokens have positions from 0.
   /// - Throws: `BOUNDS` for an id that the vocabulary has not.
   public func embed(_ chunks: [[Int32]]) throws -> HiddenStates {
+    let states = try HiddenStates(chunkLengths: chunks.map(\.count), columns: parameters.hiddenSize)
+    try embed(chunks, into: states)
+    return states
+  }
+
+  /// The same into the first rows of `states`' chunks, which are at least as many and as long.
+  func embed(_ chunks: [[Int32]], into states: HiddenStates) throws {
     guard let table = model["token_embd.weight"] else {
       throw InputError(.missing, "the tensor is missing", subject: "token_embd.weight")
     }
@@ -80,7 +102,6 @@ public final class ForwardPass {
         .bounds, "token \(id) is not in the vocabulary of \(table.rows)", subject: table.name,
         remedy: "use the tokenizer that belongs to the model")
     }
-    let states = try HiddenStates(chunkLengths: chunks.map(\.count), columns: parameters.hiddenSize)
     try Parallel.forEach(chunks.count, jobs: jobs) { chunk in
       let rows = states.matrix[states.chunks[chunk]]
       for (row, id) in chunks[chunk].enumerated() {
@@ -88,16 +109,38 @@ public final class ForwardPass {
       }
     }
     try prepareRope(chunks.map(\.count).max() ?? 0)
-    return states
   }
 
   /// Passes `states` through block `layer`, in place.
   public func apply(layer: Int, to states: HiddenStates) throws {
+    try load(layer: layer)
+    try applyLoaded(layer, of: model, to: states)
+  }
+
+  /// Brings block `layer` into the buffers, where it stays until another is loaded.
+  func load(layer: Int) throws {
     precondition(layer >= 0 && layer < layerCount, "no such layer")
+    try buffers.block.load(layer, of: model, jobs: jobs)
+  }
+
+  /// Passes `states` through the loaded block.
+  func applyLoaded(_ layer: Int, to states: HiddenStates) throws {
+    try applyLoaded(layer, of: model, to: states)
+  }
+
+  /// Passes `states` through the loaded block with one of its tensors replaced by `tensor`, which has the same name and
+  /// shape; the block is itself again afterwards.
+  func applyLoaded(_ layer: Int, replacing tensor: Tensor, to states: HiddenStates) throws {
+    let other = try model.replacing(tensor)
+    try buffers.block.load(tensor.name, layer, of: other, jobs: jobs)
+    try applyLoaded(layer, of: other, to: states)
+    try buffers.block.load(tensor.name, layer, of: model, jobs: jobs)
+  }
+
+  private func applyLoaded(_ layer: Int, of model: ModelSource, to states: HiddenStates) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
-    try buffers.block.load(layer, of: model, jobs: jobs)
     try prepareRope(longest)
     guard let rope else { return }
     let (block, scratch) = (buffers.block, buffers.scratch)
@@ -125,7 +168,7 @@ public final class ForwardPass {
         states.matrix[row..<row + 1].pointer, outputNorm.view.pointer, epsilon: Float(parameters.normEpsilon),
         into: normed.pointer(row: index), count: parameters.hiddenSize)
     }
-    if residentOutput == nil, output.shape.elementCount * 4 <= ForwardPass.residentLimit {
+    if residentOutput == nil, output.shape.elementCount * 4 <= residentLimit {
       let matrix = try PackedMatrix(rows: output.rows, columns: output.columns, arithmetic: arithmetic)
       try WeightDecoder.decode(output, rows: 0..<output.rows, into: matrix, jobs: jobs)
       residentOutput = matrix
@@ -157,15 +200,16 @@ public final class ForwardPass {
 }
 
 extension LlamaParameters {
-  /// Whether every tensor has the same shape in both, so that one may stand beside the other.
-  package func hasSameSizes(as other: LlamaParameters) -> Bool {
+  /// Whether a block of the one may be computed in the buffers of the other: every tensor has the same shape, and what is
+  /// computed with beside tensors is the same.
+  package func computesAlike(_ other: LlamaParameters) -> Bool {
     (hiddenSize, feedForwardSize, headCount, keyValueHeadCount, headSize, vocabularySize)
       == (
         other.hiddenSize, other.feedForwardSize, other.headCount, other.keyValueHeadCount, other.headSize,
         other.vocabularySize
       ) && hasAttentionBias == other.hasAttentionBias && hasFeedForwardBias == other.hasFeedForwardBias
       && (expertCount, usedExpertCount) == (other.expertCount, other.usedExpertCount)
-      && slidingWindow == other.slidingWindow
+      && (slidingWindow, normEpsilon) == (other.slidingWindow, other.normEpsilon)
   }
 }
 
@@ -188,11 +232,15 @@ private final class Buffers {
     block = try LlamaBlock(parameters, arithmetic)
     experts = parameters.expertCount > 0 ? try ExpertLayer(parameters, arithmetic) : nil
     normed = try Matrix(rows: ForwardPass.rowsPerTile, columns: parameters.hiddenSize)
-    outputRows = max(64, min(4096, (1 << 20) / parameters.hiddenSize) & ~63)
+    outputRows = Buffers.outputRows(parameters)
   }
 
   var work: ProductWork {
     (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
+  }
+
+  static func outputRows(_ parameters: LlamaParameters) -> Int {
+    max(64, min(4096, (1 << 20) / parameters.hiddenSize) & ~63)
   }
 
   func prepare(workers: Int, tokens: Int) throws(InputError) {

@@ -18,18 +18,47 @@ public struct HiddenStates: Sendable {
     matrix = try Matrix(rows: rows, columns: columns)
   }
 
-  /// How far these states are from `reference`, which has the same shape.
-  public func difference(from reference: HiddenStates, jobs: Int) throws -> StateDifference {
-    precondition(chunks == reference.chunks && matrix.columns == reference.matrix.columns, "states of another shape")
+  private init(_ matrix: Matrix, _ chunks: [Range<Int>]) { (self.matrix, self.chunks) = (matrix, chunks) }
+
+  /// Some of the chunks, in the same memory.
+  func selecting(_ numbers: some Sequence<Int>) -> HiddenStates { HiddenStates(matrix, numbers.map { chunks[$0] }) }
+
+  /// Takes the values of `other`, whose chunks are as long.
+  func copy(from other: HiddenStates) {
+    precondition(
+      chunks.count == other.chunks.count && matrix.columns == other.matrix.columns, "states of another shape")
+    for (mine, theirs) in zip(chunks, other.chunks) {
+      precondition(mine.count == theirs.count, "chunks of another length")
+      let (to, from) = (matrix[mine], other.matrix[theirs])
+      unsafe to.pointer.update(from: from.pointer, count: to.rows * to.columns)
+    }
+  }
+
+  /// Chunks beyond those of `other` repeat its first ones; gives them its states.
+  func copyProbes(from other: HiddenStates) {
+    let probes = other.chunks.count..<chunks.count
+    selecting(probes).copy(from: other.selecting(0..<probes.count))
+  }
+
+  /// How far these states are from `reference`'s: `state` over its chunks, `added` over the probes that follow them.
+  func differences(from reference: HiddenStates, jobs: Int) throws -> (state: StateDifference, added: StateDifference) {
+    precondition(matrix.columns == reference.matrix.columns, "states of another width")
+    let count = reference.chunks.count
     let parts = try Parallel.map(chunks.count, jobs: jobs) { chunk in
-      let (ours, theirs) = (matrix[chunks[chunk]], reference.matrix[chunks[chunk]])
+      let (ours, theirs) = (
+        matrix[chunks[chunk]], reference.matrix[reference.chunks[chunk < count ? chunk : chunk - count]]
+      )
+      precondition(ours.rows == theirs.rows, "chunks of another length")
       var part = StateDifference()
       for row in 0..<ours.rows {
         unsafe part.add(ours.pointer(row: row), theirs.pointer(row: row), count: ours.columns)
       }
       return part
     }
-    return parts.reduce(into: StateDifference()) { $0.merge($1) }
+    func sum(_ parts: ArraySlice<StateDifference>) -> StateDifference {
+      parts.reduce(into: StateDifference()) { $0.merge($1) }
+    }
+    return (sum(parts[..<count]), sum(parts[count...]))
   }
 }
 

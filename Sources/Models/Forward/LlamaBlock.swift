@@ -26,6 +26,13 @@ struct LlamaBlock: Sendable {
 
   private static let router = "ffn_gate_inp.weight"
 
+  /// Of the weights of a block of such a model, in F32.
+  static func byteCount(_ parameters: LlamaParameters) -> Int {
+    parameters.layerTensors.reduce(0) { sum, tensor in
+      tensor.dimensions.count < 3 ? sum + 4 * tensor.dimensions.reduce(1, *) : sum
+    }
+  }
+
   /// Reads block `layer` of `model`.
   func load(_ layer: Int, of model: ModelSource, jobs: Int) throws {
     for (part, matrix) in matrices {
@@ -34,6 +41,17 @@ struct LlamaBlock: Sendable {
     }
     for (part, vector) in vectors {
       guard let tensor = model["blk.\(layer).\(part)"] else { continue }
+      try WeightDecoder.decode(tensor, into: vector.view, jobs: 1)
+    }
+  }
+
+  /// Reads one tensor of block `layer` again; nothing when it is none that is held, as experts' stacks are.
+  func load(_ name: String, _ layer: Int, of model: ModelSource, jobs: Int) throws {
+    guard let tensor = model[name] else { return }
+    for (part, matrix) in matrices where name == "blk.\(layer).\(part)" {
+      try WeightDecoder.decode(tensor, rows: 0..<tensor.rows, into: matrix, jobs: jobs)
+    }
+    for (part, vector) in vectors where name == "blk.\(layer).\(part)" {
       try WeightDecoder.decode(tensor, into: vector.view, jobs: 1)
     }
   }
@@ -66,6 +84,14 @@ struct LlamaBlock: Sendable {
     }
 
     var tokens: Int { normed.rows }
+
+    /// Of the room for a chunk of `tokens` tokens.
+    static func byteCount(_ parameters: LlamaParameters, tokens: Int) -> Int {
+      let hidden = parameters.hiddenSize * (parameters.expertCount > 0 ? 2 : 1)
+      let attention =
+        2 * parameters.querySize + 2 * parameters.keyValueSize + min(tokens, queryBlock) + 2 * parameters.headSize
+      return 4 * tokens * (hidden + attention + 2 * parameters.feedForwardSize)
+    }
   }
 
   /// `h += attention(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.

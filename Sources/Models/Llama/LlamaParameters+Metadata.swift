@@ -97,6 +97,23 @@ extension LlamaParameters {
   }
 }
 
+extension LlamaParameters {
+  /// The `llama.*` keys in which a model that says this is not the one that says `reference`, whatever form either was
+  /// read from; `nil` where the key is not stated.
+  public func differences(
+    from reference: LlamaParameters
+  ) -> [(key: String, reference: MetadataValue?, candidate: MetadataValue?)] {
+    func stated(_ parameters: LlamaParameters) -> Metadata {
+      var parameters = parameters
+      parameters.statesHeadSize = true
+      return parameters.keys(fileType: 0)
+    }
+    let (ours, theirs) = (stated(self), stated(reference))
+    let keys = theirs.keys + ours.keys.filter { theirs[$0] == nil }
+    return keys.compactMap { key in ours[key] == theirs[key] ? nil : (key, theirs[key], ours[key]) }
+  }
+}
+
 extension RopeScaling {
   /// `llama.rope.scaling.*`; without a type a factor is linear, as llama.cpp has it.
   fileprivate init(_ keys: MetadataKeys) throws(InputError) {

@@ -38,7 +38,8 @@ func evaluate(_ arguments: [String]) throws {
   let start = clock.now
   if arguments.count > 6 {
     let reference = try ForwardPass(openModel(arguments[6]), jobs: jobs, sharing: pass)
-    let (drift, layers) = try Evaluation(text).drift(of: pass, from: reference)
+    let walked = try Evaluation(text).drift(of: [pass], from: reference)[0]
+    let (drift, layers) = (walked.drift, walked.layers.map(\.state))
     print("perplexity \(drift.reference.perplexity) \(drift.quantized.perplexity)")
     print("ln ratio \(drift.logRatio) ± \(drift.logRatioStandardError)")
     print("divergence \(drift.meanDivergence) ± \(drift.meanDivergenceStandardError)")

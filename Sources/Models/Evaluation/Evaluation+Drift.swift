@@ -1,0 +1,84 @@
+import Bytes
+import Tensors
+
+/// What a walk found out about one model beside its reference.
+public struct CandidateDrift: Sendable {
+  /// Over the predictions.
+  public var drift = Drift()
+  public var layers: [LayerDrift]
+  /// The 20 positions of the largest divergence, the largest first.
+  public var worst: [WorstPosition] = []
+}
+
+/// The hidden states after one layer.
+public struct LayerDrift: Sendable {
+  /// All that has gathered up to here: the candidate's states from the reference's.
+  public var state = StateDifference()
+  /// What this layer alone adds: the candidate's layer from the reference's, both given the reference's states before it.
+  /// Over the first chunks of the text; see `Evaluation.probedChunks`.
+  public var added = StateDifference()
+}
+
+extension Evaluation {
+  /// Chunks over which `LayerDrift.added` is measured: as many as have 2048 tokens, at least one. The relative error of a
+  /// layer over so many vectors is known to well under a hundredth of itself, and a walk of long texts pays little for it.
+  public static func probedChunks(_ text: TextChunks) -> Int { min(text.count, max(1, 2048 / text.context)) }
+
+  /// The drift of every pass's model from `reference`'s, over the same text and side by side; the reference is computed
+  /// once.
+  /// - Throws: `SHAPE` when the vocabularies, widths or depths differ; `NONFINITE`; what reading throws.
+  public func drift(of passes: [ForwardPass], from reference: ForwardPass) throws -> [CandidateDrift] {
+    for pass in passes { try checkSizes(of: pass, reference) }
+    let probed = Evaluation.probedChunks(text)
+    var results = passes.map { CandidateDrift(layers: .init(repeating: LayerDrift(), count: $0.layerCount)) }
+    var worst = passes.map { _ in WorstPositions(limit: 20) }
+    let columns = reference.parameters.vocabularySize
+    var tiles: (p: Matrix, q: Matrix)?
+    try walk([reference] + passes, probes: probed) { layer, states in
+      for index in passes.indices {
+        let both = try states[index + 1].differences(from: states[0], jobs: reference.jobs)
+        results[index].layers[layer].state.merge(both.state)
+        results[index].layers[layer].added.merge(both.added)
+      }
+    } score: { chunks, states in
+      for (index, chunk) in chunks.enumerated() {
+        for rows in self.tiles() {
+          let (p, q) =
+            try tiles ?? (Matrix(rows: rowsInTile, columns: columns), Matrix(rows: rowsInTile, columns: columns))
+          tiles = (p, q)
+          let first = states[0].chunks[index].lowerBound
+          try reference.logits(of: rows.map { first + $0 }, in: states[0], into: p)
+          for (number, pass) in passes.enumerated() {
+            try pass.logits(of: rows.map { first + $0 }, in: states[number + 1], into: q)
+            let parts = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
+              LogitMath.drift(reference: p.view, quantized: q.view, row: row, target: target)
+            }
+            for (row, token) in parts.enumerated() {
+              _ = try finite(token.reference, reference)
+              _ = try finite(token.quantized, pass)
+              results[number].drift.add(token)
+              worst[number].add(token, chunk: chunk, position: rows.lowerBound + row)
+            }
+          }
+        }
+        for number in passes.indices { results[number].drift.endBlock() }
+      }
+      return results[0].drift.quantized.perplexity
+    }
+    for index in passes.indices { results[index].worst = worst[index].positions }
+    return results
+  }
+
+  private func checkSizes(of pass: ForwardPass, _ reference: ForwardPass) throws(InputError) {
+    let (ours, theirs) = (pass.parameters, reference.parameters)
+    guard ours.vocabularySize == theirs.vocabularySize, ours.hiddenSize == theirs.hiddenSize,
+      ours.layerCount == theirs.layerCount
+    else {
+      throw InputError(
+        .shape,
+        "vocabulary \(ours.vocabularySize), width \(ours.hiddenSize), layers \(ours.layerCount) beside "
+          + "\(theirs.vocabularySize), \(theirs.hiddenSize), \(theirs.layerCount) of the reference",
+        remedy: "compare a model with the one that it was made from")
+    }
+  }
+}
