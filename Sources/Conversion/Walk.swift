@@ -60,11 +60,17 @@ public struct PerplexityRun {
   private let model: ModelInput
   private let text: TextFile
   private let options: WalkOptions
+  private let logits: OutputFile?
   private let floorChunks: Int?
 
-  /// - Parameter floorChunks: so many chunks are walked in F32 too, to measure the arithmetic.
-  public init(model: ModelInput, text: TextFile, options: WalkOptions, floorChunks: Int? = nil) {
-    (self.model, self.text, self.options, self.floorChunks) = (model, text, options, floorChunks)
+  /// - Parameters:
+  ///   - logits: takes all predictions in the form of `LogitsFile`; the run publishes or discards it.
+  ///   - floorChunks: so many chunks are walked in F32 too, to measure the arithmetic.
+  public init(
+    model: ModelInput, text: TextFile, options: WalkOptions, logits: OutputFile? = nil, floorChunks: Int? = nil
+  ) {
+    (self.model, self.text, self.options) = (model, text, options)
+    (self.logits, self.floorChunks) = (logits, floorChunks)
   }
 
   public struct Report: Sendable {
@@ -101,12 +107,26 @@ public struct PerplexityRun {
   }
 
   public func run(progress: ProgressHandler? = nil) throws -> Report {
+    do {
+      let report = try measure(progress)
+      try logits?.publish()
+      return report
+    } catch {
+      logits?.discard()
+      throw error
+    }
+  }
+
+  private func measure(_ progress: ProgressHandler?) throws -> Report {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
     let plan = try options.plan([model], chunks)
     let pass = try ForwardPass(
       model.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
-    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass)
+    let file = try logits.map {
+      try LogitsFileWriter($0, chunks, vocabularySize: model.model.parameters.vocabularySize, jobs: options.jobs)
+    }
+    let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass, saving: file)
     let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
     let floor = try floorChunks.map { count in
       var part = options

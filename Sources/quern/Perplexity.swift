@@ -16,10 +16,14 @@ struct Perplexity: ParsableCommand {
         quern perplexity model.gguf --text wiki.txt
         quern perplexity ./Llama-3.2-1B --text wiki.txt --chunks 40 --json
         quern perplexity model.gguf --text wiki.txt --arithmetic bf16
+        quern perplexity model-f16.gguf --text wiki.txt --save-logits base.kld
       """)
 
   @Argument(help: "A model folder or a GGUF.")
   var model: String
+
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String
 
   @OptionGroup var walk: WalkArguments
   @OptionGroup var arithmetic: ArithmeticOption
@@ -28,6 +32,15 @@ struct Perplexity: ParsableCommand {
     help: ArgumentHelp(
       "Compute so many chunks in f32 too, and print how far the arithmetic is from it.", valueName: "count"))
   var floorChunks: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write all predictions as llama-perplexity --kl-divergence-base does: 16 bits a token of the vocabulary.",
+      valueName: "file"))
+  var saveLogits: String?
+
+  @Flag(help: "Replace the file of --save-logits if there is one.")
+  var force = false
 
   @OptionGroup var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
@@ -39,9 +52,11 @@ struct Perplexity: ParsableCommand {
 
   func run() throws {
     let console = shared.console
+    let text = try TextFile(reading: text)
     let input = try reading.open(model, console, jobs: compute.threads)
+    let logits = try saveLogits.map { try OutputFile($0, overwrites: force) }
     let result = try PerplexityRun(
-      model: input, text: TextFile(reading: walk.text), options: walk.options(compute, console, arithmetic),
+      model: input, text: text, options: walk.options(compute, console, arithmetic), logits: logits,
       floorChunks: floorChunks
     ).run(progress: console.progress())
     if shared.json {
@@ -54,9 +69,6 @@ struct Perplexity: ParsableCommand {
 
 /// Flags of commands that push text through a model.
 struct WalkArguments: ParsableArguments {
-  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
-  var text: String
-
   @Option(help: ArgumentHelp("Tokens in a chunk.", valueName: "tokens"))
   var ctx = 512
 

@@ -69,6 +69,11 @@ struct GateOptions: ParsableArguments {
     }
   }
 
+  var areStated: Bool {
+    gates != nil || maxDifferences != nil
+      || [maxKld, maxP99Kld, minTop1, maxPplRatio, maxLayerError].contains { $0 != nil }
+  }
+
   func limits() throws -> Gates {
     var all = try gates.map { try Gates(reading: $0) } ?? Gates()
     let stated = try stated()

@@ -16,6 +16,8 @@ struct ReportOptions: ParsableArguments {
     if force, html == nil, markdown == nil { throw ValidationError("--force goes with --html or --markdown.") }
   }
 
+  var isAsked: Bool { html != nil || markdown != nil }
+
   /// - Parameter inputs: what is read, and therefore not to be replaced.
   func files(sparing inputs: [String]) throws -> ReportFiles {
     try ReportFiles(html: html, markdown: markdown, overwrites: force, sparing: inputs)

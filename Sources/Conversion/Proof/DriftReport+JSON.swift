@@ -7,7 +7,7 @@ extension DriftReport {
   public var json: JSONText {
     let shared: [(String, JSONText)] = [
       ("reference", reference.json), ("text", text.json), ("arithmetic", .string(arithmetic)),
-      ("version", .string(version)),
+      ("version", .string(version)), ("notes", .array(notes.map { .string($0) })),
     ]
     if candidates.count == 1 { return .object(candidates[0].members(text) + shared) }
     return .object(

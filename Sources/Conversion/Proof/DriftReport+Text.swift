@@ -6,7 +6,7 @@ extension DriftReport {
   public var summary: String {
     let head =
       "\(text.tokensScored) tokens of \(text.name) in \(text.chunks) chunks of \(text.context), against \(reference.name)"
-    return ([head] + candidates.map(\.summary)).joined(separator: "\n\n")
+    return ([head] + candidates.map(\.summary) + notes.map { "note: \($0)" }).joined(separator: "\n\n")
   }
 }
 
@@ -28,12 +28,12 @@ extension DriftReport.Candidate {
     for difference in differences {
       lines.append("\(difference.key) is \(difference.candidate), \(difference.reference) in the reference")
     }
-    lines += ["", "layer  relative error of the hidden state  added by the layer"]
+    if !layers.isEmpty { lines += ["", "layer  relative error of the hidden state  added by the layer"] }
     for row in layers {
       let number = padded("\(row.layer)", 5)
       lines.append("\(number)  \(padded(decimals(row.relativeRMSError, 5), 34))  \(padded(decimals(row.added, 5), 18))")
     }
-    lines += ["", "where to look", "  " + pointers.joined(separator: "\n  ")]
+    if !pointers.isEmpty { lines += ["", "where to look", "  " + pointers.joined(separator: "\n  ")] }
     for token in worst.prefix(3) {
       let (before, came) = (printable(token.before), printable(token.token))
       lines.append(

@@ -11,6 +11,8 @@ public struct DriftReport: Sendable {
   public var arithmetic: String
   /// Of quern.
   public var version: String
+  /// What a reader must know of the numbers, a sentence each.
+  public var notes: [String] = []
 
   public var passed: Bool { candidates.allSatisfy(\.passed) }
 

@@ -29,26 +29,65 @@ public struct Evaluation {
   }
 
   /// The perplexity of `pass`'s model.
-  /// - Throws: `NONFINITE` when a prediction is not a number; what reading throws.
-  public func perplexity(of pass: ForwardPass) throws -> LogLikelihood {
+  /// - Parameter file: takes all predictions too.
+  /// - Throws: `NONFINITE` when a prediction is not a number; what reading and writing throw.
+  public func perplexity(of pass: ForwardPass, saving file: LogitsFileWriter? = nil) throws -> LogLikelihood {
     var total = LogLikelihood()
+    try predictions(of: pass) { chunk, rows, logits in
+      let parts = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
+        LogitMath.negativeLogLikelihood(logits.view, row: row, target: target)
+      }
+      for value in parts { total.add(try finite(value, pass)) }
+      try file?.write(rows, of: chunk, logits.view)
+      return total.perplexity
+    }
+    return total
+  }
+
+  /// The drift of `pass`'s model from predictions that were kept in a file, over the text that this file holds.
+  /// - Throws: `SHAPE` when the vocabularies differ; `NONFINITE`; what reading throws.
+  public func drift(of pass: ForwardPass, from file: LogitsFileReader) throws -> Drift {
+    guard pass.parameters.vocabularySize == file.header.vocabularySize else {
+      throw InputError(
+        .shape,
+        "predictions over \(file.header.vocabularySize) tokens, the model has \(pass.parameters.vocabularySize)",
+        file: file.path, remedy: "compare a model with the logits of the one that it was made from")
+    }
+    var total = Drift()
+    try predictions(of: pass) { chunk, rows, logits in
+      let parts = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
+        LogitMath.drift(
+          reference: try file.row(rows.lowerBound + row, of: chunk), quantized: logits.view, row: row, target: target)
+      }
+      for token in parts {
+        _ = try finite(token.quantized, pass)
+        total.add(token)
+      }
+      return total.quantized.perplexity
+    }
+    return total
+  }
+
+  /// Gives `visit` the logits of every scored position, a tile of them at a time.
+  /// - Parameter visit: given the chunk, the positions in it, and a tile whose first rows are theirs; returns the perplexity
+  ///   so far.
+  private func predictions(
+    of pass: ForwardPass, _ visit: (_ chunk: Int, _ positions: Range<Int>, _ logits: Matrix) throws -> Double
+  ) throws {
     var tile: Matrix?
     try walk([pass]) { chunks, states in
+      var perplexity = Double.nan
       for (chunk, number) in chunks.enumerated() {
         for rows in tiles() {
           let logits = try tile ?? Matrix(rows: rowsInTile, columns: pass.parameters.vocabularySize)
           tile = logits
           let first = states[0].chunks[chunk].lowerBound
           try pass.logits(of: rows.map { first + $0 }, in: states[0], into: logits)
-          let parts = try scored(rows, of: number, jobs: pass.jobs) { row, target in
-            LogitMath.negativeLogLikelihood(logits.view, row: row, target: target)
-          }
-          for value in parts { total.add(try finite(value, pass)) }
+          perplexity = try visit(number, rows, logits)
         }
       }
-      return total.perplexity
+      return perplexity
     }
-    return total
   }
 
   // MARK: The walk
@@ -64,11 +103,11 @@ public struct Evaluation {
 
   /// `body(row in the tile, target)` for the positions `rows` of `chunk`, in their order.
   func scored<Value: Sendable>(
-    _ rows: Range<Int>, of chunk: Int, jobs: Int, _ body: @Sendable (_ row: Int, _ target: Int) -> Value
+    _ rows: Range<Int>, of chunk: Int, jobs: Int, _ body: @Sendable (_ row: Int, _ target: Int) throws -> Value
   ) throws -> [Value] {
     let text = text
     return try Parallel.map(rows.count, jobs: jobs) { row in
-      body(row, Int(text.target(chunk, after: rows.lowerBound + row)))
+      try body(row, Int(text.target(chunk, after: rows.lowerBound + row)))
     }
   }
 

@@ -51,6 +51,16 @@ public struct TextChunks: Sendable {
     return part
   }
 
+  /// The text's own tokens, BOS put in nowhere.
+  func tokens(_ chunk: Int) -> [Int32] { Array(tokens[chunk * context..<(chunk + 1) * context]) }
+
+  /// Chunks that somebody else cut, of which there may be one alone.
+  init(chunks tokens: [Int32], context: Int, bos: Int32?, limit: Int?) {
+    precondition(context >= 4 && tokens.count % context == 0, "no whole chunks")
+    (self.tokens, self.context, self.bos) = (tokens, context, bos)
+    count = min(tokens.count / context, max(1, limit ?? .max))
+  }
+
   /// The token that follows `position` of `chunk`.
   public func target(_ chunk: Int, after position: Int) -> Int32 { tokens[chunk * context + position + 1] }
 }

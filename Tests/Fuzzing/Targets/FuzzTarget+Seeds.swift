@@ -19,7 +19,7 @@ extension FuzzTarget {
     case .tokenizer: ["tokens/byte-fallback.json"]
     case .sentencepiece: ["tokens/bpe.model", "tokens/unigram.model", "tokens/unigram-no-bytes.model"]
     case .config: ["tiny-llama/config.json"]
-    case .pickle, .imatrix, .ranks, .params, .checklist: []
+    case .pickle, .imatrix, .ranks, .params, .checklist, .tasks, .logits: []
     }
   }
 }

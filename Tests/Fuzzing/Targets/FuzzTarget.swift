@@ -12,7 +12,8 @@ import Tokenizers
 ///
 /// The law of each: whatever the bytes are, they are read or refused with an `InputError`, in bounded time and memory.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist
+  case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist, tasks,
+    logits
 
   /// Reads `bytes` as what the target reads.
   /// - Parameter folder: for readers of files; its files are overwritten.
@@ -38,6 +39,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         try folder.write("listed/params.json", "{}")
         try folder.write("listed/checklist.chk", bytes)
         _ = try InputChecklist(of: folder.path("listed")).verify(jobs: 1)
+      case .tasks: _ = try TaskFile(reading: folder.write("tasks", bytes))
+      case .logits:
+        let logits = try LogitsFileReader(opening: folder.write("logits", bytes))
+        for position in logits.text(bos: nil).scored { _ = try logits.row(position, of: logits.header.chunks - 1) }
       }
       return nil
     } catch let error as InputError {

@@ -110,6 +110,25 @@ struct PeerTests {
     try Peers.run("greedy.py", [venv, CommandRun.quern, venv + "/smollm2"])
   }
 
+  /// llama-perplexity reads our files of logits and we its, and both find the same in them.
+  @Test func exchangesFilesOfLogitsWithLlamaCpp() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--model", tiny])
+    if PeerTests.hasSmolLM2 {
+      let chunks = Peers.isThorough ? "20" : "4"
+      try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--chunks", chunks])
+    }
+  }
+
+  /// The same choices as llama-perplexity and lm-eval, item by item.
+  @Test(
+    .enabled(if: hasSmolLM2, needsSmolLM2),
+    .enabled(if: FileManager.default.fileExists(atPath: wikitext), "WikiText-2 is not beside the checkout"))
+  func answersAsLlamaCppAndLMEval() throws {
+    try Peers.run(
+      "tasks.py", [venv, CommandRun.quern, PeerTests.wikitext, "--items", Peers.isThorough ? "1000" : "200"])
+  }
+
   @Test(
     .enabled(if: hasSmolLM2, needsSmolLM2),
     .enabled(if: FileManager.default.fileExists(atPath: wikitext), "WikiText-2 is not beside the checkout"))

@@ -1,0 +1,164 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+import Bytes
+import Tensors
+
+/// Reads a `LogitsFile`: the tokens at once, the rows when they are asked for.
+public struct LogitsFileReader: Sendable {
+  public let header: LogitsFile.Header
+  /// Of all chunks.
+  public let tokens: [Int32]
+  private let file: RandomAccessFile
+
+  public var path: String { file.path }
+
+  /// - Throws: `MAGIC`, `LIMIT`, `TRUNC` or `BOUNDS` when it is no such file, or not a whole one.
+  public init(opening path: String) throws {
+    file = try RandomAccessFile(path)
+    guard file.size >= LogitsFile.magic.count,
+      try file.read(at: 0, count: LogitsFile.magic.count) == LogitsFile.magic
+    else {
+      throw InputError(
+        .magic, "not a file of logits", file: path, offset: 0,
+        remedy: "give what --save-logits or llama-perplexity --kl-divergence-base wrote")
+    }
+    var cursor = ByteCursor(
+      try file.read(at: LogitsFile.magic.count, count: LogitsFile.headerSize - LogitsFile.magic.count), file: path,
+      base: LogitsFile.magic.count)
+    do throws(InputError) {
+      header = try LogitsFile.Header(
+        context: Int(cursor.uint32("tokens in a chunk")), vocabularySize: Int(cursor.uint32("vocabulary")),
+        chunks: Int(cursor.uint32("chunks")))
+    } catch {
+      throw error.adding(file: path)
+    }
+    guard file.size == header.fileSize else {
+      let isShort = file.size < header.fileSize
+      throw InputError(
+        isShort ? .truncated : .bounds,
+        "\(header.chunks) chunks of \(header.context) tokens take \(header.fileSize) bytes, the file has \(file.size)",
+        file: path, remedy: isShort ? "the program that wrote it was stopped; write it again" : nil)
+    }
+    var places = ByteCursor(
+      try file.read(at: LogitsFile.headerSize, count: 4 * header.tokenCount), file: path, base: LogitsFile.headerSize)
+    var tokens: [Int32] = []
+    tokens.reserveCapacity(header.tokenCount)
+    for _ in 0..<header.tokenCount {
+      let offset = places.fileOffset
+      let token = try places.uint32("token")
+      guard token < UInt32(header.vocabularySize) else {
+        throw InputError(
+          .bounds, "token \(token) is not in the vocabulary of \(header.vocabularySize)", file: path, offset: offset)
+      }
+      tokens.append(Int32(token))
+    }
+    self.tokens = tokens
+  }
+
+  /// The text that the predictions are of.
+  /// - Parameters:
+  ///   - bos: stands in place of the first token of each chunk.
+  ///   - limit: at most so many chunks.
+  public func text(bos: Int32?, limit: Int? = nil) -> TextChunks {
+    TextChunks(chunks: tokens, context: header.context, bos: bos, limit: limit)
+  }
+
+  /// A prediction as it is stored: `ln p = scale · codes + minimum`.
+  public struct Row: Sendable {
+    public let scale: Float
+    public let minimum: Float
+    let codes: [UInt16]
+
+    /// `ln p` of token `index`.
+    public func logProbability(_ index: Int) -> Float { scale * Float(codes[index]) + minimum }
+  }
+
+  /// What was predicted at `position` of `chunk`.
+  /// - Throws: `BOUNDS` when it is no logarithm of probabilities.
+  public func row(_ position: Int, of chunk: Int) throws -> Row {
+    let index = position - header.context / 2
+    precondition((0..<header.rowsInChunk).contains(index) && (0..<header.chunks).contains(chunk), "no such row")
+    let offset = header.rowsOffset + (chunk * header.rowsInChunk + index) * header.rowSize
+    var head = ByteCursor(try file.read(at: offset, count: 8), file: path, base: offset)
+    let scale = Float(bitPattern: try head.uint32("scale"))
+    let minimum = Float(bitPattern: try head.uint32("minimum"))
+    // No probability is above 1; a little is left to rounding.
+    guard scale >= 0, minimum <= 0.01, minimum > -1e6, 65535 * scale + minimum <= 0.01 else {
+      throw InputError(
+        .bounds, "scale \(scale) and minimum \(minimum) make no logarithms of probabilities", file: path,
+        offset: UInt64(offset), remedy: "write the file again")
+    }
+    let codes = try unsafe [UInt16](unsafeUninitializedCapacity: header.vocabularySize) { buffer, initialized in
+      try unsafe file.read(at: offset + 8, into: UnsafeMutableRawBufferPointer(buffer))
+      initialized = header.vocabularySize
+    }
+    return Row(scale: scale, minimum: minimum, codes: codes)
+  }
+}
+
+extension LogitMath {
+  /// A stored prediction and a model's logits for the same position, compared as `llama-perplexity --kl-divergence` does:
+  /// stored probabilities are taken as they are, and tokens whose stored `ln p` is not above -16 do not count.
+  static func drift(
+    reference: LogitsFileReader.Row, quantized: MatrixView, row: Int, target: Int
+  ) -> TokenDrift {
+    let (y, count) = unsafe (quantized.pointer(row: row), quantized.columns)
+    let maximum = unsafe RowMath.maximum(y, count: count)
+    let sums = unsafe RowMath.sumsForDivergence(
+      reference.codes, scale: reference.scale, minimum: reference.minimum, y, maximum, count: count)
+    let logSum = log(sums.q)
+    let first = reference.codes.max().flatMap { reference.codes.firstIndex(of: $0) } ?? -1
+    return TokenDrift(
+      reference: -Double(reference.logProbability(target)),
+      quantized: unsafe Double(maximum) + logSum - Double(y[target]),
+      divergence: sums.weighted + sums.p * logSum,
+      referenceChoice: Int32(first), quantizedChoice: unsafe Int32(RowMath.firstIndex(of: maximum, in: y, count: count))
+    )
+  }
+}
+
+extension RowMath {
+  /// With `l = scale · codes + minimum` where that is above -16: `p = Σ e^l`, `weighted = Σ e^l (l - y + maximum of y)`; and
+  /// `q = Σ e^(y - maximum of y)` over all.
+  static func sumsForDivergence(
+    _ codes: [UInt16], scale: Float, minimum: Float, _ y: Row, _ yMaximum: Float, count: Int
+  ) -> (p: Double, q: Double, weighted: Double) {
+    func terms(_ codes: SIMD8<UInt16>, _ y: Lanes) -> (p: Lanes, q: Lanes, weighted: Lanes) {
+      let l = Lanes(codes) * scale + minimum
+      let shifted = y - yMaximum
+      let exponentials = RowDefinition.exp(SIMD16(lowHalf: l, highHalf: shifted))
+      let weight = exponentials.lowHalf.replacing(with: 0, where: l .<= -16)
+      return (weight, exponentials.highHalf, weight * (l - shifted))
+    }
+    var total = (p: 0.0, q: 0.0, weighted: 0.0)
+    unsafe codes.withUnsafeBufferPointer { codes in
+      for start in Swift.stride(from: 0, to: count, by: stretch) {
+        let end = min(count, start + stretch)
+        let whole = start + (end - start) & ~7
+        var (p, q, weighted) = (Lanes(), Lanes(), Lanes())
+        for index in Swift.stride(from: start, to: whole, by: 8) {
+          let stored = unsafe UnsafeRawPointer(codes.baseAddress! + index).loadUnaligned(as: SIMD8<UInt16>.self)
+          let part = unsafe terms(stored, load(y, index))
+          p += part.p
+          q += part.q
+          weighted += part.weighted
+        }
+        for index in whole..<end {
+          let part = unsafe terms(SIMD8(repeating: codes[index]), Lanes(repeating: y[index]))
+          p[0] += part.p[0]
+          q[0] += part.q[0]
+          weighted[0] += part.weighted[0]
+        }
+        total.p += Double(p.sum())
+        total.q += Double(q.sum())
+        total.weighted += Double(weighted.sum())
+      }
+    }
+    return total
+  }
+}
