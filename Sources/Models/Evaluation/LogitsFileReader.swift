@@ -128,34 +128,30 @@ extension RowMath {
   static func sumsForDivergence(
     _ codes: [UInt16], scale: Float, minimum: Float, _ y: Row, _ yMaximum: Float, count: Int
   ) -> (p: Double, q: Double, weighted: Double) {
-    func terms(_ codes: SIMD8<UInt16>, _ y: Lanes) -> (p: Lanes, q: Lanes, weighted: Lanes) {
+    typealias Lanes = RowDefinition.Lanes
+    func terms(_ codes: SIMD16<UInt16>, _ y: Lanes) -> (p: Lanes, weighted: Lanes) {
       let l = Lanes(codes) * scale + minimum
-      let shifted = y - yMaximum
-      let exponentials = RowDefinition.exp(SIMD16(lowHalf: l, highHalf: shifted))
-      let weight = exponentials.lowHalf.replacing(with: 0, where: l .<= -16)
-      return (weight, exponentials.highHalf, weight * (l - shifted))
+      let weight = RowDefinition.exp(l).replacing(with: 0, where: l .<= -16)
+      return (weight, weight * (l - (y - yMaximum)))
     }
-    var total = (p: 0.0, q: 0.0, weighted: 0.0)
+    var total = unsafe (p: 0.0, q: sumOfExponentials(y, maximum: yMaximum, count: count), weighted: 0.0)
     unsafe codes.withUnsafeBufferPointer { codes in
       for start in Swift.stride(from: 0, to: count, by: stretch) {
         let end = min(count, start + stretch)
-        let whole = start + (end - start) & ~7
-        var (p, q, weighted) = (Lanes(), Lanes(), Lanes())
-        for index in Swift.stride(from: start, to: whole, by: 8) {
-          let stored = unsafe UnsafeRawPointer(codes.baseAddress! + index).loadUnaligned(as: SIMD8<UInt16>.self)
-          let part = unsafe terms(stored, load(y, index))
+        let whole = start + (end - start) & ~15
+        var (p, weighted) = (Lanes(), Lanes())
+        for index in Swift.stride(from: start, to: whole, by: 16) {
+          let stored = unsafe UnsafeRawPointer(codes.baseAddress! + index).loadUnaligned(as: SIMD16<UInt16>.self)
+          let part = unsafe terms(stored, UnsafeRawPointer(y + index).loadUnaligned(as: Lanes.self))
           p += part.p
-          q += part.q
           weighted += part.weighted
         }
         for index in whole..<end {
-          let part = unsafe terms(SIMD8(repeating: codes[index]), Lanes(repeating: y[index]))
+          let part = unsafe terms(SIMD16(repeating: codes[index]), Lanes(repeating: y[index]))
           p[0] += part.p[0]
-          q[0] += part.q[0]
           weighted[0] += part.weighted[0]
         }
         total.p += Double(p.sum())
-        total.q += Double(q.sum())
         total.weighted += Double(weighted.sum())
       }
     }
