@@ -27,15 +27,15 @@ public struct ArithmeticFloor: Sendable {
     let pass = try ForwardPass(
       model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference,
       residentOutput: plan.residentOutput)
-    let found = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
-    let drift = found.drift
+    let walked = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
+    let drift = walked.drift
     arithmetic = options.arithmetic
     self.chunks = chunks.count
     tokensScored = drift.count
     (meanDivergence, meanDivergenceStandardError) = (drift.meanDivergence, drift.meanDivergenceStandardError)
     (logRatio, logRatioStandardError) = (drift.logRatio, drift.logRatioStandardError)
     topOneAgreement = drift.topOneAgreement
-    relativeStateError = found.layers.last?.state.relativeRMSError ?? 0
+    relativeStateError = walked.layers.last?.state.relativeRMSError ?? 0
   }
 
   var json: JSONText {

@@ -12,16 +12,17 @@ public struct WalkOptions: Sendable {
   public var jobs: Int
   /// Bytes to stay within, all in all.
   public var memory: Int
-  /// Of products with weights.
-  public var arithmetic: Arithmetic
   /// Is told, once, how a walk divides the memory.
   public var memoryPlan: @Sendable (WalkMemory) -> Void = { _ in }
+
+  /// Of products with weights.
+  public var arithmetic: Arithmetic
 
   public init(
     context: Int = 512, chunks: Int? = nil, jobs: Int, memory: Int = 4 << 30, arithmetic: Arithmetic = .f32
   ) {
-    (self.context, self.chunks, self.jobs) = (context, chunks, jobs)
-    (self.memory, self.arithmetic) = (memory, arithmetic)
+    (self.context, self.chunks, self.jobs, self.memory) = (context, chunks, jobs, memory)
+    self.arithmetic = arithmetic
   }
 
   /// Bytes that hidden states may take where nothing finer is planned: a quarter.

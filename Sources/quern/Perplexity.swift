@@ -15,8 +15,8 @@ struct Perplexity: ParsableCommand {
       EXAMPLES
         quern perplexity model.gguf --text wiki.txt
         quern perplexity ./Llama-3.2-1B --text wiki.txt --chunks 40 --json
-        quern perplexity model.gguf --text wiki.txt --arithmetic bf16
         quern perplexity model-f16.gguf --text wiki.txt --save-logits base.kld
+        quern perplexity model.gguf --text wiki.txt --arithmetic bf16
       """)
 
   @Argument(help: "A model folder or a GGUF.")
@@ -30,17 +30,17 @@ struct Perplexity: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Compute so many chunks in f32 too, and print how far the arithmetic is from it.", valueName: "count"))
-  var floorChunks: Int?
-
-  @Option(
-    help: ArgumentHelp(
       "Write all predictions as llama-perplexity --kl-divergence-base does: 16 bits a token of the vocabulary.",
       valueName: "file"))
   var saveLogits: String?
 
   @Flag(help: "Replace the file of --save-logits if there is one.")
   var force = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Compute so many chunks in f32 too, and print how far the arithmetic is from it.", valueName: "count"))
+  var floorChunks: Int?
 
   @OptionGroup var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
@@ -56,7 +56,7 @@ struct Perplexity: ParsableCommand {
     let input = try reading.open(model, console, jobs: compute.threads)
     let logits = try saveLogits.map { try OutputFile($0, overwrites: force) }
     let result = try PerplexityRun(
-      model: input, text: text, options: walk.options(compute, console, arithmetic), logits: logits,
+      model: input, text: text, options: walk.options(compute, console, arithmetic.chosen(console)), logits: logits,
       floorChunks: floorChunks
     ).run(progress: console.progress())
     if shared.json {
@@ -80,12 +80,9 @@ struct WalkArguments: ParsableArguments {
     if let chunks, chunks < 1 { throw ValidationError("--chunks takes a number from 1.") }
   }
 
-  func options(
-    _ compute: ComputeOptions, _ console: Console, _ arithmetic: ArithmeticOption? = nil
-  ) -> WalkOptions {
+  func options(_ compute: ComputeOptions, _ console: Console, _ arithmetic: Arithmetic = .f32) -> WalkOptions {
     var options = WalkOptions(
-      context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes,
-      arithmetic: arithmetic?.chosen(console) ?? .f32)
+      context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes, arithmetic: arithmetic)
     options.memoryPlan = { console.say("memory: \($0)") }
     return options
   }

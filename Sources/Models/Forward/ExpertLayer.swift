@@ -61,7 +61,7 @@ final class ExpertLayer {
   /// A chunk is computed by one thread and its experts in order of their numbers, so the sums do not depend on `jobs`.
   func apply(
     layer: Int, of model: ModelSource, _ block: LlamaBlock, to states: HiddenStates, _ scratch: [LlamaBlock.Scratch],
-    jobs: Int
+    jobs: Int, observe: LinearObserver? = nil
   ) throws {
     if normed.rows < states.matrix.rows {
       normed = try Matrix(rows: states.matrix.rows, columns: parameters.hiddenSize)
@@ -90,12 +90,14 @@ final class ExpertLayer {
           unsafe input.pointer(row: row).update(
             from: normed[rows.lowerBound + token..<rows.lowerBound + token + 1].pointer, count: size)
         }
+        observe?(.feedForward, expert, chunk, input)
         let (gated, upped) = (scratch.gate[part], scratch.up[part])
         gated.assign(input, timesTransposed: gate.view, scratch.products)
         upped.assign(input, timesTransposed: up.view, scratch.products)
         for row in part {
           unsafe RowMath.swiGLU(gated.pointer(row: row), upped.pointer(row: row), count: gated.columns)
         }
+        observe?(.feedForwardDown, expert, chunk, gated)
         output.assign(gated, timesTransposed: down.view, scratch.products)
         let hidden = states.matrix[rows]
         for (row, (token, weight)) in tokens.enumerated() {

@@ -112,20 +112,21 @@ public final class ForwardPass {
   }
 
   /// Passes `states` through block `layer`, in place.
-  public func apply(layer: Int, to states: HiddenStates) throws {
+  /// - Parameter observe: sees what the block's linear layers multiply.
+  public func apply(layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
     try load(layer: layer)
-    try applyLoaded(layer, of: model, to: states)
+    try applyLoaded(layer, to: states, observe: observe)
   }
 
-  /// Brings block `layer` into the buffers, where it stays until another is loaded.
-  func load(layer: Int) throws {
+  /// Brings block `layer` into the buffers, where it stays until another is loaded by this pass or one that shares them.
+  public func load(layer: Int) throws {
     precondition(layer >= 0 && layer < layerCount, "no such layer")
     try buffers.block.load(layer, of: model, jobs: jobs)
   }
 
-  /// Passes `states` through the loaded block.
-  func applyLoaded(_ layer: Int, to states: HiddenStates) throws {
-    try applyLoaded(layer, of: model, to: states)
+  /// Passes `states` through block `layer`, which was loaded last.
+  public func applyLoaded(_ layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
+    try applyLoaded(layer, of: model, to: states, observe: observe)
   }
 
   /// Passes `states` through the loaded block with one of its tensors replaced by `tensor`, which has the same name and
@@ -137,7 +138,9 @@ public final class ForwardPass {
     try buffers.block.load(tensor.name, layer, of: model, jobs: jobs)
   }
 
-  private func applyLoaded(_ layer: Int, of model: ModelSource, to states: HiddenStates) throws {
+  private func applyLoaded(
+    _ layer: Int, of model: ModelSource, to states: HiddenStates, observe: LinearObserver? = nil
+  ) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
@@ -147,10 +150,11 @@ public final class ForwardPass {
     let isDense = buffers.experts == nil
     try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
       let hidden = states.matrix[states.chunks[chunk]]
-      block.attend(hidden, rope: rope, scratch[worker])
-      if isDense { block.feedForward(hidden, scratch[worker]) }
+      let see = observe.map { observe in { observe($0, nil, chunk, $1) } }
+      block.attend(hidden, rope: rope, scratch[worker], observe: see)
+      if isDense { block.feedForward(hidden, scratch[worker], observe: see) }
     }
-    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs)
+    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
   }
 
   /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
@@ -235,12 +239,12 @@ private final class Buffers {
     outputRows = Buffers.outputRows(parameters)
   }
 
-  var work: ProductWork {
-    (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
-  }
-
   static func outputRows(_ parameters: LlamaParameters) -> Int {
     max(64, min(4096, (1 << 20) / parameters.hiddenSize) & ~63)
+  }
+
+  var work: ProductWork {
+    (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
   }
 
   func prepare(workers: Int, tokens: Int) throws(InputError) {

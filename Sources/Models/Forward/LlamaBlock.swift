@@ -26,7 +26,7 @@ struct LlamaBlock: Sendable {
 
   private static let router = "ffn_gate_inp.weight"
 
-  /// Of the weights of a block of such a model, in F32.
+  /// Of the weights of a block of such a model.
   static func byteCount(_ parameters: LlamaParameters) -> Int {
     parameters.layerTensors.reduce(0) { sum, tensor in
       tensor.dimensions.count < 3 ? sum + 4 * tensor.dimensions.reduce(1, *) : sum
@@ -47,11 +47,12 @@ struct LlamaBlock: Sendable {
 
   /// Reads one tensor of block `layer` again; nothing when it is none that is held, as experts' stacks are.
   func load(_ name: String, _ layer: Int, of model: ModelSource, jobs: Int) throws {
-    guard let tensor = model[name] else { return }
     for (part, matrix) in matrices where name == "blk.\(layer).\(part)" {
+      guard let tensor = model[name] else { continue }
       try WeightDecoder.decode(tensor, rows: 0..<tensor.rows, into: matrix, jobs: jobs)
     }
     for (part, vector) in vectors where name == "blk.\(layer).\(part)" {
+      guard let tensor = model[name] else { continue }
       try WeightDecoder.decode(tensor, into: vector.view, jobs: 1)
     }
   }
@@ -89,16 +90,19 @@ struct LlamaBlock: Sendable {
     static func byteCount(_ parameters: LlamaParameters, tokens: Int) -> Int {
       let hidden = parameters.hiddenSize * (parameters.expertCount > 0 ? 2 : 1)
       let attention =
-        2 * parameters.querySize + 2 * parameters.keyValueSize + min(tokens, queryBlock) + 2 * parameters.headSize
+        2 * (parameters.querySize + parameters.keyValueSize + parameters.headSize) + min(tokens, queryBlock)
       return 4 * tokens * (hidden + attention + 2 * parameters.feedForwardSize)
     }
   }
 
   /// `h += attention(norm(h))` for the hidden states `h` (tokens, hiddenSize) of one chunk.
-  func attend(_ hidden: MatrixView, rope: RopeTable, _ scratch: Scratch) {
+  func attend(
+    _ hidden: MatrixView, rope: RopeTable, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil
+  ) {
     let rows = 0..<hidden.rows
     let normed = scratch.normed[rows]
     norm(hidden, "attn_norm.weight", into: normed)
+    observe?(.attention, normed)
     let (query, key, value) = (scratch.query[rows], scratch.key[rows], scratch.value[rows])
     project(normed, "attn_q", into: query, scratch)
     project(normed, "attn_k", into: key, scratch)
@@ -107,20 +111,25 @@ struct LlamaBlock: Sendable {
     rotate(key, heads: parameters.keyValueHeadCount, rope)
     let attended = scratch.attended[rows]
     attend(query, key, value, scratch, into: attended)
+    observe?(.attentionOutput, attended)
     project(attended, "attn_output", into: hidden, adding: true, scratch)
   }
 
   /// `h += feedForward(norm(h))`.
-  func feedForward(_ hidden: MatrixView, _ scratch: Scratch) {
+  func feedForward(
+    _ hidden: MatrixView, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil
+  ) {
     let rows = 0..<hidden.rows
     let normed = scratch.normed[rows]
     norm(hidden, "ffn_norm.weight", into: normed)
+    observe?(.feedForward, normed)
     let (gate, up) = (scratch.gate[rows], scratch.up[rows])
     project(normed, "ffn_gate", into: gate, scratch)
     project(normed, "ffn_up", into: up, scratch)
     for row in rows {
       unsafe RowMath.swiGLU(gate.pointer(row: row), up.pointer(row: row), count: parameters.feedForwardSize)
     }
+    observe?(.feedForwardDown, gate)
     project(gate, "ffn_down", into: hidden, adding: true, scratch)
   }
 
