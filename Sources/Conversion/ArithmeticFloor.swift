@@ -22,9 +22,11 @@ public struct ArithmeticFloor: Sendable {
   /// - Parameter options: `chunks` says how many, `arithmetic` which.
   public init(of model: ModelInput, text: TextFile, options: WalkOptions, progress: ProgressHandler? = nil) throws {
     let chunks = try options.chunks(of: text, for: model)
-    let reference = try ForwardPass(model.model, jobs: options.jobs)
-    let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference)
     let plan = try options.plan([model, model], chunks)
+    let reference = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let pass = try ForwardPass(
+      model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference,
+      residentOutput: plan.residentOutput)
     let walked = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
     let drift = walked.drift
     arithmetic = options.arithmetic

@@ -75,11 +75,13 @@ public final class ForwardPass {
   /// Bytes that passes sharing their buffers need beside hidden states, resident outputs and tiles of logits: a layer's
   /// weights, every thread's scratch for a chunk of `context` tokens, and pieces of the output matrix.
   static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int) -> Int {
-    let output = Buffers.outputRows(parameters) * parameters.hiddenSize * workers
+    // Plain and packed.
+    let output = 2 * Buffers.outputRows(parameters) * parameters.hiddenSize * workers
     let normed = rowsPerTile * parameters.hiddenSize
     let expert = parameters.expertCount > 0 ? 3 * parameters.feedForwardSize * parameters.hiddenSize : 0
-    return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert)
-      + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
+    let decoding = workers * WeightDecoder.bufferSize(max(parameters.hiddenSize, parameters.feedForwardSize))
+    return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert + decoding)
+      + workers * ProductScratch.byteCount + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
   }
 
   /// The embeddings of `chunks`, whose tokens have positions from 0.

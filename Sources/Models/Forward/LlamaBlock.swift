@@ -89,7 +89,8 @@ struct LlamaBlock: Sendable {
     /// Of the room for a chunk of `tokens` tokens.
     static func byteCount(_ parameters: LlamaParameters, tokens: Int) -> Int {
       let hidden = parameters.hiddenSize * (parameters.expertCount > 0 ? 2 : 1)
-      let attention = 2 * parameters.querySize + 2 * parameters.keyValueSize + min(tokens, queryBlock)
+      let attention =
+        2 * (parameters.querySize + parameters.keyValueSize + parameters.headSize) + min(tokens, queryBlock)
       return 4 * tokens * (hidden + attention + 2 * parameters.feedForwardSize)
     }
   }

@@ -28,6 +28,9 @@ enum WeightDecoder {
     }
   }
 
+  /// Elements that each thread needs to decode a tensor of so many columns into a packed matrix.
+  static func bufferSize(_ columns: Int) -> Int { max(elementsPerPiece, PackedMatrix.panelRows * columns) }
+
   /// The same into a packed matrix of all of `rows`.
   static func decode(_ tensor: Tensor, rows: Range<Int>, into target: PackedMatrix, jobs: Int) throws {
     precondition(target.rows == rows.count && target.columns == tensor.columns, "a target of another shape")

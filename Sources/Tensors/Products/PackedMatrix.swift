@@ -88,6 +88,7 @@ public struct PackedView: Sendable {
 /// What a thread needs for products, half a megabyte. Not to be used from two threads at once.
 @safe public final class ProductScratch: @unchecked Sendable {
   fileprivate let memory: AlignedWords
+  public static let byteCount = Int(QUERN_PRODUCT_SCRATCH) * MemoryLayout<UInt32>.stride
   /// What was computed with it.
   public fileprivate(set) var work = ProductWork()
 
