@@ -1,0 +1,77 @@
+import Bytes
+import Conversion
+import Quantization
+import TestSupport
+import Testing
+
+/// Conversions that are calibrated: what they gain, and that they are the same every time.
+@Suite struct FeedbackConversionTests {
+  private static let tokens = 16_384
+
+  /// Converts tiny-llama to Q4_K_M; `sized` chooses types for the bytes of the plain plan times it.
+  private static func convert(
+    _ path: String, feedback: FeedbackOptions? = nil, search: Converter.Rounding.Search = .standard,
+    sized: Double? = nil, jobs: Int = 2
+  ) throws -> (sha256: String, bytes: Int) {
+    let input = try ModelInput(opening: Fixtures.path("tiny-llama"))
+    let text = try CalibrationText(
+      [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: tokens)
+    var plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
+    let rounding = Converter.Rounding(search: search, feedback: feedback.map { (text, $0) })
+    if let sized {
+      let scratch = try OutputFile(path + ".types", overwrites: true)
+      defer { scratch.discard() }
+      plan = try TypeAllocation(plan, of: input, rounding: rounding, text: text, jobs: jobs, stateBytes: 1 << 28)
+        .solve(fileBytes: Int(Double(plan.fileBytes) * sized), scratch: scratch).plan
+    }
+    let result = try Converter(plan: plan, jobs: jobs, rounding: rounding)
+      .run(into: OutputFile(path), checking: input)
+    return (result.sha256, result.fileBytes)
+  }
+
+  private static func divergence(_ paths: [String]) throws -> [Double] {
+    try Verification(
+      candidates: paths.map { try ModelInput(opening: $0) },
+      reference: ModelInput(opening: Fixtures.path("tiny-llama")),
+      text: TextFile(reading: Fixtures.path("text/python-docs-evaluate.txt")),
+      options: WalkOptions(context: 512, chunks: 8, jobs: 2)
+    ).run().candidates.map(\.drift.meanDivergence)
+  }
+
+  /// On a text that it did not see, at the same number of bytes.
+  @Test func everyStepLosesLess() throws {
+    let folder = try TemporaryFolder()
+    let names = ["plain", "thorough", "feedback", "allocated"].map { folder.path($0 + ".gguf") }
+    let plain = try FeedbackConversionTests.convert(names[0])
+    let thorough = try FeedbackConversionTests.convert(names[1], search: .thorough)
+    let feedback = try FeedbackConversionTests.convert(names[2], feedback: FeedbackOptions(), search: .thorough)
+    let allocated = try FeedbackConversionTests.convert(
+      names[3], feedback: FeedbackOptions(), search: .thorough, sized: 1)
+    #expect(plain.bytes == thorough.bytes && plain.bytes == feedback.bytes)
+    #expect(allocated.bytes <= plain.bytes && allocated.bytes > plain.bytes * 99 / 100)
+    let losses = try FeedbackConversionTests.divergence(names)
+    #expect(losses[1] < losses[0])
+    #expect(losses[2] < 0.75 * losses[0])
+    #expect(losses[3] < 0.45 * losses[0])
+    #expect(try folder.names().filter { $0.contains("types") }.isEmpty)
+  }
+
+  @Test func theBytesDependOnNoThread() throws {
+    let folder = try TemporaryFolder()
+    let made = try [1, 3].map { jobs in
+      try FeedbackConversionTests.convert(
+        folder.path("\(jobs).gguf"), feedback: FeedbackOptions(), search: .thorough, sized: 0.9, jobs: jobs)
+    }
+    #expect(made[0].sha256 == made[1].sha256)
+    #expect(made[0].bytes == made[1].bytes)
+  }
+
+  @Test func aSizeThatNothingFitsIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let error = #expect(throws: InputError.self) {
+      try FeedbackConversionTests.convert(folder.path("small.gguf"), sized: 0.2)
+    }
+    #expect(error?.code == .limit)
+    #expect(try folder.names().isEmpty)
+  }
+}
