@@ -25,10 +25,12 @@ enum SampleReport {
       _ = try Converter(plan: plan, jobs: 2).run(into: OutputFile(path), checking: input)
       return try ModelInput(opening: path)
     }
+    var gates = Gates()
+    (gates[.maximumKLD], gates[.minimumTop1], gates[.maximumPerplexityRatio]) = (0.05, 0.5, 1.5)
     return try Verification(
       candidates: models, reference: input, text: TextFile(reading: Fixtures.path("text/python-docs-evaluate.txt")),
       options: WalkOptions(context: 64, chunks: 4, jobs: 2),
-      gates: Gates(maximumKLD: 0.05, minimumTop1: 0.5, maximumPerplexityRatio: 1.5), hashes: true
+      gates: gates, extras: Verification.Extras(hashes: true)
     ).run()
   }
 }

@@ -86,7 +86,7 @@ import Testing
         return try Tensor(name: tensor.name, dtype: .f32, shape: tensor.shape, source: MemoryRows(values))
       })
     let pass = try ForwardPass(changed, jobs: 2)
-    let direct = try Evaluation(text).drift(of: pass, from: ForwardPass(model, jobs: 2)).0
+    let direct = try Evaluation(text).drift(of: [pass], from: ForwardPass(model, jobs: 2))[0].drift
     let stored = try Evaluation(text).drift(of: pass, from: LogitsFileReader(opening: path))
     #expect(stored.quantized == direct.quantized)
     #expect(direct.meanDivergence > 1e-3)
