@@ -152,7 +152,7 @@ import Testing
     for (file, row) in zip(files, both) {
       let alone = try object(verify([file], ["--json", "-q", "--max-kld", "0.001"]).output)
       let facts = Set(alone.keys).symmetricDifference(row.keys)
-      #expect(facts == ["reference", "text", "arithmetic", "version"])
+      #expect(facts == ["reference", "text", "arithmetic", "version", "notes"])
       #expect(try sorted(row) == sorted(alone.filter { row[$0.key] != nil }))
     }
   }

@@ -159,7 +159,7 @@ import Testing
     let reference = try #require(stored["perplexity_reference"] as? Double)
     #expect((reference / perplexity - 1).magnitude < 1e-4)
     func mean(_ report: [String: Any]) throws -> Double {
-      try #require((report["kld"] as? [String: Double])?["mean"])
+      try #require((report["kld"] as? [String: Any])?["mean"] as? Double)
     }
     #expect(try mean(direct) > 0.005)
     #expect(try (mean(stored) - mean(direct)).magnitude < 2e-4)
