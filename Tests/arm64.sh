@@ -25,9 +25,16 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-clang --target=aarch64-linux-gnu --ld-path="$(command -v aarch64-linux-gnu-ld)" -static -O2 -Wall -Wextra \
-  -Wno-unused-parameter -ISources/CKernels/include -ISources/CKernels Sources/CKernels/*.c \
-  Tests/PeerTests/kernels_probe.c -o "$work/probe-arm64"
+arm64=(clang --target=aarch64-linux-gnu --ld-path="$(command -v aarch64-linux-gnu-ld)" -static)
+sources=(-O2 -Wall -Wextra -Wno-unused-parameter -ISources/CKernels/include -ISources/CKernels Sources/CKernels/*.c)
+"${arm64[@]}" "${sources[@]}" Tests/PeerTests/kernels_probe.c -o "$work/probe-arm64"
+# Products and rows give the bits that they give here.
+clang "${sources[@]}" Tests/PeerTests/products_probe.c -o "$work/products"
+"${arm64[@]}" "${sources[@]}" Tests/PeerTests/products_probe.c -o "$work/products-arm64"
+"$work/products" > "$work/here"
+qemu-aarch64 "$work/products-arm64" > "$work/there"
+cmp "$work/here" "$work/there"
+echo "products and rows: the same bits on aarch64 and $(uname -m)"
 printf '#!/bin/sh\nexec qemu-aarch64 %q "$@"\n' "$work/probe-arm64" > "$work/probe"
 chmod +x "$work/probe"
 "$python" Tests/PeerTests/blocks.py "$work/probe" --weights 1000000 "$@"

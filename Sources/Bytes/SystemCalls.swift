@@ -163,6 +163,13 @@ package enum SystemCalls {
   /// Threads that can run at once.
   package static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
+  /// Time that the calling thread has spent on a processor, in nanoseconds.
+  package static var threadNanoseconds: Int {
+    var time = timespec()
+    guard unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0 else { return 0 }
+    return Int(time.tv_sec) * 1_000_000_000 + Int(time.tv_nsec)
+  }
+
   /// The largest resident set of this process so far, in bytes.
   package static var peakResidentBytes: Int {
     var usage = rusage()

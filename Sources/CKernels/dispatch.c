@@ -88,3 +88,75 @@ bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count
 }
 
 bool quern_all_finite(const float *x, int64_t count) { return clone_in_use()->all_finite(x, count); }
+
+static const struct quern_products *products(void) {
+  const struct quern_clone *clone = clone_in_use();
+#if defined(__x86_64__)
+  if (clone == &quern_clone_v4 && __builtin_cpu_supports("avx512bf16")) return &quern_products_v4_bf16;
+#endif
+  return clone->products;
+}
+
+void quern_pack(
+    enum quern_arithmetic arithmetic, const float *w, int64_t stride, int64_t rows, int64_t columns, uint32_t *panels,
+    int64_t depth) {
+  products()->pack(arithmetic, w, stride, rows, columns, panels, depth);
+}
+
+void quern_pack_transposed(
+    const float *w, int64_t stride, int64_t rows, int64_t columns, uint32_t *panels, int64_t depth) {
+  products()->pack_transposed(w, stride, rows, columns, panels, depth);
+}
+
+void quern_multiply(const struct quern_product *product) {
+  products()->multiply[product->arithmetic == QUERN_ARITHMETIC_BF16](product);
+}
+
+bool quern_products_have_bf16(void) { return products()->has_bf16; }
+
+static const struct quern_rows *rows(void) { return &clone_in_use()->rows; }
+
+float quern_row_maximum(const float *x, int64_t count) { return rows()->maximum(x, count); }
+
+void quern_row_softmax(float *x, int64_t count) { rows()->softmax(x, count); }
+
+void quern_row_swiglu(float *gate, const float *up, int64_t count) { rows()->swiglu(gate, up, count); }
+
+void quern_row_rms_norm(const float *x, const float *weight, float epsilon, float *y, int64_t count) {
+  rows()->rms_norm(x, weight, epsilon, y, count);
+}
+
+void quern_row_rotate(float *x, int64_t heads, int64_t head_size, const float *cosines, const float *sines) {
+  rows()->rotate(x, heads, head_size, cosines, sines);
+}
+
+double quern_row_sum_of_exponentials(const float *x, float maximum, int64_t count) {
+  return rows()->sum_of_exponentials(x, maximum, count);
+}
+
+struct quern_divergence_sums quern_row_divergence_sums(
+    const float *x, float x_maximum, const float *y, float y_maximum, int64_t count) {
+  return rows()->divergence_sums(x, x_maximum, y, y_maximum, count);
+}
+
+int64_t quern_row_index(const float *x, float value, int64_t count) { return rows()->index(x, value, count); }
+
+void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                         const float *weights, const struct quern_scales *s, int rounds) {
+  clone_in_use()->refine_levels(f, rows, x, stride, weights, s, rounds);
+}
+
+void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                       const struct quern_scales *s, uint8_t *levels) {
+  clone_in_use()->find_levels(f, rows, x, stride, s, levels);
+}
+
+void quern_take_up_errors(const float *coefficients, int64_t width, int64_t count, const float *errors, float *y,
+                          int64_t weights, int64_t rows, int64_t stride) {
+  clone_in_use()->take_up_errors(coefficients, width, count, errors, y, weights, rows, stride);
+}
+
+void quern_round_levels(const struct quern_levels *f, const struct quern_feedback *block, int64_t rows, int64_t stride,
+                        const struct quern_scales *s) {
+  clone_in_use()->round_levels(f, block, rows, stride, s);
+}

@@ -34,14 +34,7 @@ extension ConversionPlan {
     metadata["general.file_type"] = .uint32(recipe.fileType.id)
     for (key, value) in overrides { metadata[key] = value.value }
 
-    let layout = try GGUFLayout(
-      metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) })
-    header = layout.header
-    self.metadata = layout.metadata
-    fileBytes = layout.fileSize
-    entries = zip(zip(tensors, decisions), layout.entries).map { pair, place in
-      Entry(source: pair.0, type: pair.1.type, offset: place.offset, byteCount: place.byteCount, note: pair.1.note)
-    }
+    try self.init(tensors, decisions, metadata)
   }
 
   /// The plan as `--dry-run --json` prints it.

@@ -1,3 +1,4 @@
+import Bytes
 public import Tensors
 
 import GGUF
@@ -27,6 +28,31 @@ public struct ConversionPlan: Sendable {
   /// Exact bytes of the output.
   public let fileBytes: Int
 
+  /// - Parameter decisions: of each tensor, in their order.
+  /// - Throws: what the layout refuses.
+  init(_ tensors: [Tensor], _ decisions: [Decision], _ metadata: Metadata) throws(InputError) {
+    let layout = try GGUFLayout(
+      metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) })
+    header = layout.header
+    self.metadata = layout.metadata
+    fileBytes = layout.fileSize
+    entries = zip(zip(tensors, decisions), layout.entries).map { pair, place in
+      Entry(source: pair.0, type: pair.1.type, offset: place.offset, byteCount: place.byteCount, note: pair.1.note)
+    }
+  }
+
+  /// The same plan with other types for some tensors.
+  func retyped(_ types: [String: DType], note: String) throws(InputError) -> ConversionPlan {
+    try ConversionPlan(
+      entries.map(\.source),
+      entries.map { entry in
+        guard let type = types[entry.source.name], type != entry.type else {
+          return Decision(type: entry.type, note: entry.note)
+        }
+        return Decision(type: type, note: note)
+      }, metadata)
+  }
+
   /// Bytes of all tensors as they stand in the input.
   public var sourceBytes: Int { entries.reduce(0) { $0 + $1.source.byteCount } }
   public var parameterCount: Int { entries.reduce(0) { $0 + $1.source.shape.elementCount } }
@@ -36,15 +62,27 @@ public struct ConversionPlan: Sendable {
     Double(entries.reduce(0) { $0 + $1.byteCount }) * 8 / Double(max(1, parameterCount))
   }
 
+  /// Bytes of the output if its tensors had `bits` a weight in all.
+  public func fileBytes(atBitsPerWeight bits: Double) -> Int {
+    fileBytes - entries.reduce(0) { $0 + $1.byteCount } + Int(Double(parameterCount) * bits / 8)
+  }
+
+  /// The new type of every tensor that changes to a block format, by name.
+  var quantizedTypes: [String: DType] {
+    Dictionary(
+      uniqueKeysWithValues: entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
+        .map { ($0.source.name, $0.type) })
+  }
+
   /// A piece of the output that one worker makes: consecutive rows of one tensor.
   struct Item: Sendable {
     var entry: Int
     var rows: Range<Int>
   }
 
-  /// The tensors in pieces of about 260,000 weights, in the order of the file.
-  var items: [Item] {
-    entries.indices.flatMap { index in
+  /// The tensors `range` in pieces of about 260,000 weights, in the order of the file.
+  func items(of range: Range<Int>) -> [Item] {
+    range.flatMap { index in
       let tensor = entries[index].source
       let step = max(1, (1 << 18) / max(1, tensor.columns))
       // No item crosses from one expert's matrix into the next: each has an importance of its own.
@@ -55,5 +93,13 @@ public struct ConversionPlan: Sendable {
         }
       }
     }
+  }
+}
+
+extension Tensor {
+  /// The block that it belongs to; `nil` outside the blocks.
+  var layer: Int? {
+    guard name.hasPrefix("blk.") else { return nil }
+    return Int(name.dropFirst(4).prefix { $0 != "." })
   }
 }

@@ -1,5 +1,6 @@
 public import Bytes
 import Crypto
+import Models
 public import Quantization
 import Synchronization
 import Tensors
@@ -8,13 +9,51 @@ import Tensors
 public struct Converter: Sendable {
   public let plan: ConversionPlan
   public let jobs: Int
-  /// Importance of the columns of a tensor, by its name in the output.
-  let importance: ImportanceMatrix?
+  let rounding: Rounding
 
-  public init(plan: ConversionPlan, jobs: Int, importance: ImportanceMatrix? = nil) {
-    self.plan = plan
-    self.jobs = jobs
-    self.importance = importance
+  /// How weights become blocks.
+  public struct Rounding: Sendable {
+    /// How the scales of a block are found.
+    public enum Search: String, CaseIterable, Sendable {
+      /// ggml's own way: the same bytes as llama-quantize.
+      case standard
+      /// Scales are moved on from there while the error falls.
+      case thorough
+    }
+
+    /// Importance of the columns of a tensor, by its name in the output.
+    public var importance: ImportanceMatrix?
+    public var search = Search.standard
+    /// Rounds the blocks' matrices with error feedback.
+    public var feedback: (text: CalibrationText, options: FeedbackOptions)?
+
+    public init(
+      importance: ImportanceMatrix? = nil, search: Search = .standard,
+      feedback: (text: CalibrationText, options: FeedbackOptions)? = nil
+    ) {
+      (self.importance, self.search, self.feedback) = (importance, search, feedback)
+    }
+
+    /// Whole rows of `tensor` from `row` on, within one of its matrices, as blocks of `type`.
+    func quantize(
+      _ values: Span<Float>, of tensor: Tensor, row: Int, as type: DType
+    ) throws(InputError) -> [UInt8] {
+      var out = [UInt8](repeating: 0, count: try type.byteCount(of: values.count))
+      var span = out.mutableSpan
+      var bytes = unsafe span.mutableBytes
+      let weights = importance?.columns(of: tensor, row: row)
+      switch search {
+      case .standard:
+        BlockQuantizer.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+      case .thorough:
+        try ThoroughSearch.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+      }
+      return out
+    }
+  }
+
+  public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding()) {
+    (self.plan, self.jobs, self.rounding) = (plan, jobs, rounding)
   }
 
   /// What was written.
@@ -33,7 +72,7 @@ public struct Converter: Sendable {
   ) throws -> Result {
     let digest: String
     do {
-      digest = try grind(into: output, progress: progress)
+      digest = try grind(input.model, into: output, progress: progress)
       try input.checkUnchanged()
     } catch {
       output.discard()
@@ -44,27 +83,60 @@ public struct Converter: Sendable {
     return Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: digest)
   }
 
-  private func grind(into output: OutputFile, progress: ProgressHandler?) throws -> String {
+  private func grind(_ model: ModelSource, into output: OutputFile, progress: ProgressHandler?) throws -> String {
     try output.setSize(plan.fileBytes)
-    let sink = Mutex(Sink(output: output))
-    try sink.withLock { try $0.append(plan.header, at: 0) }
-    let items = plan.items
-    let pipeline = OrderedPipeline(jobs: jobs)
-    try pipeline.run(
+    let sink = Sink(output)
+    try sink.append(plan.header, at: 0)
+    if let feedback = rounding.feedback {
+      try grind(model, with: feedback, into: sink, progress: progress)
+    } else {
+      try write(0..<plan.entries.count, into: sink, progress: progress)
+    }
+    let digest = sink.finish(at: plan.fileBytes)
+    progress?(Progress("quantizing", unit: .bytes, done: plan.fileBytes, total: plan.fileBytes))
+    return digest
+  }
+
+  /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
+  private func grind(
+    _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
+    into sink: Sink, progress: ProgressHandler?
+  ) throws {
+    var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
+    try write(0..<written, into: sink, progress: nil)
+    let run = FeedbackRun(
+      model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
+    try run.run(progress: progress) { layer in
+      let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
+      try write(
+        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sink,
+        progress: nil)
+      written = end
+    }
+    try write(written..<plan.entries.count, into: sink, progress: nil)
+  }
+
+  /// Grinds the tensors `range` and appends them.
+  /// - Parameter rounded: tensors that are made already, by name.
+  private func write(
+    _ range: Range<Int>, replacing rounded: [String: Tensor] = [:], into sink: Sink,
+    progress: ProgressHandler?
+  ) throws {
+    let items = plan.items(of: range)
+    try OrderedPipeline(jobs: jobs).run(
       count: items.count,
       makeScratch: { Scratch() },
       produce: { index, scratch in
-        try produce(items[index], with: &scratch)
+        let entry = plan.entries[items[index].entry]
+        return try produce(
+          items[index].rows, of: entry, from: rounded[entry.source.name] ?? entry.source, with: &scratch)
       },
       deliver: { index, bytes in
         let entry = plan.entries[items[index].entry]
         let rowBytes = bytes.count / items[index].rows.count
-        try sink.withLock { try $0.append(bytes, at: entry.offset + items[index].rows.lowerBound * rowBytes) }
+        try sink.append(bytes, at: entry.offset + items[index].rows.lowerBound * rowBytes)
         progress?(Progress("quantizing", unit: .bytes, done: entry.offset, total: plan.fileBytes))
       })
-    let digest = try sink.withLock { try $0.finish(at: plan.fileBytes) }
-    progress?(Progress("quantizing", unit: .bytes, done: plan.fileBytes, total: plan.fileBytes))
-    return digest
   }
 
   /// Buffers that a worker keeps from item to item.
@@ -73,35 +145,30 @@ public struct Converter: Sendable {
   }
 
   /// rows of W (rows, columns) as stored -> the same rows in the type of the output.
-  private func produce(_ item: ConversionPlan.Item, with scratch: inout Scratch) throws -> [UInt8] {
-    let entry = plan.entries[item.entry]
-    let tensor = entry.source
-    let stored = try tensor.read(rows: item.rows)
+  private func produce(
+    _ rows: Range<Int>, of entry: ConversionPlan.Entry, from tensor: Tensor, with scratch: inout Scratch
+  ) throws -> [UInt8] {
+    let stored = try tensor.read(rows: rows)
     if tensor.dtype == entry.type && !tensor.dtype.isFloatingPoint {
       try check(stored, of: entry)
       return stored
     }
 
-    let count = item.rows.count * tensor.columns
+    let count = rows.count * tensor.columns
     if scratch.values.count != count { scratch.values = [Float](repeating: 0, count: count) }
     do {
       var values = scratch.values.mutableSpan
       unsafe BlockDecoder.decode(stored.span.bytes, as: tensor.dtype, into: &values)
     }
     if let bad = BlockQuantizer.firstNonFinite(scratch.values.span) {
-      let row = item.rows.lowerBound + bad / tensor.columns
+      let row = rows.lowerBound + bad / tensor.columns
       throw InputError(
         .nonFinite, "row \(row), column \(bad % tensor.columns) is \(scratch.values[bad])", subject: tensor.name,
         remedy: "the checkpoint is damaged or its training diverged; download it again")
     }
     if tensor.dtype == entry.type { return stored }
 
-    var out = [UInt8](repeating: 0, count: try entry.type.byteCount(of: count))
-    let weights = importance?.columns(of: tensor, row: item.rows.lowerBound)
-    var span = out.mutableSpan
-    var bytes = unsafe span.mutableBytes
-    BlockQuantizer.quantize(
-      scratch.values.span, columns: tensor.columns, as: entry.type, importance: weights?.span, into: &bytes)
+    let out = try rounding.quantize(scratch.values.span, of: tensor, row: rows.lowerBound, as: entry.type)
     try check(out, of: entry)
     return out
   }
@@ -119,28 +186,31 @@ public struct Converter: Sendable {
 }
 
 /// Receives the output in the order of the file, so that its hash is known when the last byte is written.
-private struct Sink: ~Copyable {
-  let output: OutputFile
-  var hash = SHA256()
-  var position = 0
+private final class Sink: Sendable {
+  private let output: OutputFile
+  private let state = Mutex((hash: SHA256(), position: 0))
 
-  init(output: OutputFile) { self.output = output }
+  init(_ output: OutputFile) { self.output = output }
 
-  mutating func append(_ bytes: [UInt8], at offset: Int) throws {
+  func append(_ bytes: [UInt8], at offset: Int) throws {
     pad(to: offset)
     try unsafe output.write(bytes.span.bytes, at: offset)
-    unsafe bytes.withUnsafeBytes { unsafe hash.update(bufferPointer: $0) }
-    position = offset + bytes.count
+    state.withLock { state in
+      unsafe bytes.withUnsafeBytes { unsafe state.hash.update(bufferPointer: $0) }
+      state.position = offset + bytes.count
+    }
   }
 
-  mutating func finish(at size: Int) throws -> String {
+  func finish(at size: Int) -> String {
     pad(to: size)
-    return hexadecimalText(hash.finalize())
+    return state.withLock { hexadecimalText($0.hash.finalize()) }
   }
 
   /// The file was given its full size, so padding is already zero on disk.
-  private mutating func pad(to offset: Int) {
-    if offset > position { hash.update(data: [UInt8](repeating: 0, count: offset - position)) }
-    position = offset
+  private func pad(to offset: Int) {
+    state.withLock { state in
+      if offset > state.position { state.hash.update(data: [UInt8](repeating: 0, count: offset - state.position)) }
+      state.position = offset
+    }
   }
 }

@@ -8,7 +8,8 @@ import Tensors
 extension ImportanceMatrix {
   /// Reads what llama-imatrix writes, as a GGUF or in the older binary form (llama.cpp 0c1e57098, tools/imatrix).
   ///
-  /// The GGUF holds sums of squares and counts; their quotient is the importance, 1 where nothing was counted.
+  /// The GGUF holds sums of squares and counts; their quotient is the importance, 1 where nothing was counted. The older form
+  /// holds means times chunks and the chunks, which it has of no expert apart.
   public init(reading path: String) throws {
     let file = try RandomAccessFile(path)
     self.init(file: path)
@@ -35,14 +36,7 @@ extension ImportanceMatrix {
       guard let counts = gguf.tensor(name + ".counts"), counts.shape.elementCount == sums.rows else {
         throw InputError(.missing, "no counts for each of its \(sums.rows) rows", subject: name)
       }
-      let (sum, count) = (try floats(sums), try floats(counts))
-      var values: [Float] = []
-      values.reserveCapacity(sum.count)
-      for row in 0..<sums.rows {
-        let columns = sum[row * sums.columns..<(row + 1) * sums.columns]
-        values += count[row] > 0 ? columns.map { $0 / count[row] } : columns.map { _ in 1 }
-      }
-      try add(name, values)
+      try add(name, Sums(squares: floats(sums), counts: floats(counts)))
     }
   }
 
@@ -55,6 +49,7 @@ extension ImportanceMatrix {
 
   /// i32 entries; each i32 length, name, i32 calls, i32 values, F32 values times calls; then i32 chunks and the data set.
   private mutating func readLegacy(_ file: RandomAccessFile) throws {
+    countsChunks = true
     var cursor = ByteCursor(try file.readAll(limit: 1 << 30), file: file.path)
     let count = try cursor.uint32("the entry count")
     guard count > 0, count <= 1 << 20 else {
@@ -63,13 +58,13 @@ extension ImportanceMatrix {
     }
     for _ in 0..<count {
       let name = try cursor.string(UInt64(cursor.uint32("a name's length")), "a name")
-      let calls = Float(max(1, Int32(bitPattern: try cursor.uint32("the calls"))))
+      let calls = max(1, Int32(bitPattern: try cursor.uint32("the calls")))
       let length = try cursor.uint32("the value count")
       let bytes = try cursor.take(UInt64(length) * 4, "the values")
       let values = stride(from: bytes.startIndex, to: bytes.endIndex, by: 4).map { index in
-        Float(bitPattern: (0..<4).reduce(0) { $0 | UInt32(bytes[index + $1]) << (8 * $1) }) / calls
+        Float(bitPattern: (0..<4).reduce(0) { $0 | UInt32(bytes[index + $1]) << (8 * $1) })
       }
-      try add(name, values)
+      try add(name, Sums(squares: values, counts: [Float(calls)]))
     }
     guard cursor.remaining >= 8 else { return }
     chunkCount = Int(Int32(bitPattern: try cursor.uint32("the chunk count")))

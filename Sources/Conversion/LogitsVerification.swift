@@ -42,7 +42,7 @@ public struct LogitsVerification {
       text: DriftReport.TextFacts(
         path: source, name: ProofFacts.name(source), sha256: text.map { ProofFacts.sha256($0.bytes) } ?? "",
         chunks: chunks.count, context: chunks.context, tokensScored: chunks.scoredCount),
-      arithmetic: "f32", version: Version.current,
+      arithmetic: "\(options.arithmetic)", version: Version.current,
       notes: [
         "the reference's predictions were read from \(ProofFacts.name(logits.path)), which keeps 16 bits of each and "
           + "nothing below e^-16 of the likeliest; --against measures without that loss"
@@ -54,7 +54,8 @@ public struct LogitsVerification {
     let chunks = logits.text(bos: tokenizer.addsBOS ? tokenizer.bosID : nil, limit: options.chunks)
     if let text { try checkTokens(of: candidate, chunks, text) }
     let plan = try options.plan([candidate], chunks)
-    let pass = try ForwardPass(candidate.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let pass = try ForwardPass(
+      candidate.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     let drift = try options.evaluation(chunks, plan, "walking the model", progress).drift(of: pass, from: logits)
     return DriftReport.Candidate(
       name: ProofFacts.name(candidate.path), path: candidate.path, fileType: ProofFacts.fileType(candidate),

@@ -1,6 +1,6 @@
 import Bytes
 public import Models
-import Tensors
+public import Tensors
 import Tokenizers
 
 /// How a text is pushed through a model.
@@ -15,8 +15,14 @@ public struct WalkOptions: Sendable {
   /// Is told, once, how a walk divides the memory.
   public var memoryPlan: @Sendable (WalkMemory) -> Void = { _ in }
 
-  public init(context: Int = 512, chunks: Int? = nil, jobs: Int, memory: Int = 4 << 30) {
+  /// Of products with weights.
+  public var arithmetic: Arithmetic
+
+  public init(
+    context: Int = 512, chunks: Int? = nil, jobs: Int, memory: Int = 4 << 30, arithmetic: Arithmetic = .f32
+  ) {
     (self.context, self.chunks, self.jobs, self.memory) = (context, chunks, jobs, memory)
+    self.arithmetic = arithmetic
   }
 
   /// Bytes that hidden states may take where nothing finer is planned: a quarter.
@@ -56,10 +62,16 @@ public struct PerplexityRun {
   private let text: TextFile
   private let options: WalkOptions
   private let logits: OutputFile?
+  private let floorChunks: Int?
 
-  /// - Parameter logits: takes all predictions in the form of `LogitsFile`; the run publishes or discards it.
-  public init(model: ModelInput, text: TextFile, options: WalkOptions, logits: OutputFile? = nil) {
-    (self.model, self.text, self.options, self.logits) = (model, text, options, logits)
+  /// - Parameters:
+  ///   - logits: takes all predictions in the form of `LogitsFile`; the run publishes or discards it.
+  ///   - floorChunks: so many chunks are walked in F32 too, to measure the arithmetic.
+  public init(
+    model: ModelInput, text: TextFile, options: WalkOptions, logits: OutputFile? = nil, floorChunks: Int? = nil
+  ) {
+    (self.model, self.text, self.options) = (model, text, options)
+    (self.logits, self.floorChunks) = (logits, floorChunks)
   }
 
   public struct Report: Sendable {
@@ -70,19 +82,27 @@ public struct PerplexityRun {
     public var context: Int
     public var tokensPerSecond: Double
     public var model: String
+    public var arithmetic: Arithmetic
+    /// Of the products of matrices: 10⁹ operations a second of one thread's time on a processor.
+    public var gigaflops: Double
+    public var floor: ArithmeticFloor?
 
     public var json: JSONText {
-      .object([
-        ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
-        ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
-        ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
-      ])
+      .object(
+        [
+          ("perplexity", .double(perplexity)), ("standard_error", .double(standardError)),
+          ("tokens_scored", .int(tokensScored)), ("chunks", .int(chunks)), ("context", .int(context)),
+          ("tokens_per_second", .double(tokensPerSecond)), ("model", .string(model)),
+          ("arithmetic", .string(arithmetic.rawValue)),
+          ("matmul_gflops_per_thread", .double(gigaflops)),
+        ] + (floor.map { [("floor", $0.json)] } ?? []))
     }
 
     public var text: String {
       """
       perplexity \(decimals(perplexity, 4)) ± \(decimals(standardError, 4)) over \(tokensScored) tokens in \
-      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s
+      \(chunks) chunks of \(context), \(decimals(tokensPerSecond, 0)) tokens/s\(arithmetic == .f32 ? "" : " in \(arithmetic)")\
+      \(floor.map { "\n" + $0.text } ?? "")
       """
     }
   }
@@ -102,14 +122,25 @@ public struct PerplexityRun {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
     let plan = try options.plan([model], chunks)
-    let pass = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let pass = try ForwardPass(
+      model.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     let file = try logits.map {
       try LogitsFileWriter($0, chunks, vocabularySize: model.model.parameters.vocabularySize, jobs: options.jobs)
     }
     let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass, saving: file)
+    let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
+    let floor = try floorChunks.map { count in
+      var part = options
+      part.chunks = min(count, chunks.count)
+      return try ArithmeticFloor(of: model, text: text, options: part, progress: progress)
+    }
     return Report(
       perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
       context: chunks.context,
-      tokensPerSecond: Double(chunks.count * chunks.context) / Machine.seconds(since: began), model: model.path)
+      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic,
+      gigaflops: pass.work.gigaflops, floor: floor)
   }
 }
+
+/// What products of matrices are computed in.
+public typealias Arithmetic = Tensors.Arithmetic

@@ -70,6 +70,13 @@ public struct ModelSource: Sendable {
   /// The tensor with this GGUF name.
   public subscript(name: String) -> Tensor? { indices[ExactString(name)].map { tensors[$0] } }
 
+  /// The same model with other tensors of the same names.
+  public func replacing(_ tensors: [Tensor]) throws(InputError) -> ModelSource {
+    var other = self
+    for tensor in tensors { other = try other.replacing(tensor) }
+    return other
+  }
+
   /// The same model with another tensor of the same name.
   /// - Throws: `NAME` when it has none of this name, `SHAPE`, `TYPE`.
   public func replacing(_ tensor: Tensor) throws(InputError) -> ModelSource {

@@ -110,13 +110,21 @@ extension MatrixView {
     sgemm(a, b, transposed: false, inner: a.columns, scale, keeping)
   }
 
+  /// `self = scale · aᵀ b + keeping · self`: `a` (k, m), `b` (k, n), `self` (m, n).
+  public func assign(transposed a: MatrixView, times b: MatrixView, scale: Float = 1, keeping: Float = 0) {
+    precondition(a.rows == b.rows && rows == a.columns && columns == b.columns, "shapes do not fit")
+    sgemm(a, b, transposedFirst: true, transposed: false, inner: a.rows, scale, keeping)
+  }
+
   private func sgemm(
-    _ a: MatrixView, _ b: MatrixView, transposed: Bool, inner: Int, _ scale: Float, _ keeping: Float
+    _ a: MatrixView, _ b: MatrixView, transposedFirst: Bool = false, transposed: Bool, inner: Int, _ scale: Float,
+    _ keeping: Float
   ) {
     guard rows > 0, columns > 0 else { return }
     _ = oneThreadInside
     unsafe cblas_sgemm(
-      CblasRowMajor, CblasNoTrans, transposed ? CblasTrans : CblasNoTrans, Int32(rows), Int32(columns), Int32(inner),
+      CblasRowMajor, transposedFirst ? CblasTrans : CblasNoTrans, transposed ? CblasTrans : CblasNoTrans,
+      Int32(rows), Int32(columns), Int32(inner),
       scale, a.pointer, Int32(max(1, a.stride)), b.pointer, Int32(max(1, b.stride)), keeping, pointer,
       Int32(max(1, stride)))
   }
@@ -133,6 +141,37 @@ extension MatrixView {
         var sum: Float = 0
         for index in 0..<a.columns { unsafe sum += x[index] * w[index] }
         unsafe y[column] = scale * sum + (keeping == 0 ? 0 : keeping * y[column])
+      }
+    }
+  }
+}
+
+/// Factors of symmetric matrices.
+public enum Cholesky {
+  /// Overwrites the lower triangle of A (n, n), row-major, with L of A = L Lᵀ. What stands above the diagonal is not touched.
+  /// - Returns: `false` when A is not positive definite; what the matrix holds then means nothing.
+  public static func factor(_ a: inout [Double], size n: Int) -> Bool {
+    precondition(a.count == n * n, "not a square matrix")
+    guard n > 0 else { return true }
+    _ = oneThreadInside
+    var (size, information) = (Int32(n), Int32(0))
+    // LAPACK counts columns first, so its upper triangle is the lower one here.
+    var upper = CChar(UInt8(ascii: "U"))
+    unsafe a.withUnsafeMutableBufferPointer { a in
+      unsafe dpotrf_(&upper, &size, a.baseAddress, &size, &information)
+    }
+    return information == 0
+  }
+
+  /// Overwrites each row b of B (rows, n) with the solution x of A x = b, where `factor` holds A's factor.
+  public static func solve(_ factor: inout [Double], size n: Int, _ b: inout [Double]) {
+    precondition(factor.count == n * n && b.count % max(1, n) == 0, "shapes do not fit")
+    guard n > 0 else { return }
+    var (size, rows, information) = (Int32(n), Int32(b.count / n), Int32(0))
+    var upper = CChar(UInt8(ascii: "U"))
+    unsafe factor.withUnsafeMutableBufferPointer { a in
+      unsafe b.withUnsafeMutableBufferPointer { b in
+        unsafe dpotrs_(&upper, &size, &rows, a.baseAddress, &size, b.baseAddress, &size, &information)
       }
     }
   }

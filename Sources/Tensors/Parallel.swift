@@ -46,9 +46,16 @@ public enum Parallel {
   public static func map<Value: Sendable>(
     _ count: Int, jobs: Int, _ body: @Sendable (Int) throws -> Value
   ) throws -> [Value] {
+    try map(count, jobs: jobs) { index, _ in try body(index) }
+  }
+
+  /// The same, telling `body` which worker runs it.
+  public static func map<Value: Sendable>(
+    _ count: Int, jobs: Int, _ body: @Sendable (_ index: Int, _ worker: Int) throws -> Value
+  ) throws -> [Value] {
     let values = Mutex<[Value?]>(Array(repeating: nil, count: count))
-    try forEach(count, jobs: jobs) { index in
-      let value = try body(index)
+    try forEachWithWorker(count, jobs: jobs) { index, worker in
+      let value = try body(index, worker)
       values.withLock { $0[index] = value }
     }
     return values.withLock { $0.compactMap(\.self) }

@@ -30,6 +30,7 @@ struct Convert: ParsableCommand {
   var output: String
 
   @OptionGroup var recipe: RecipeOptions
+  @OptionGroup(title: "How to lose less at the same size") var calibrating: CalibrationOptions
   @OptionGroup var reading: InputOptions
 
   @Option(
@@ -59,14 +60,19 @@ struct Convert: ParsableCommand {
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
-    let plan = try ConversionPlan(
+    var plan = try ConversionPlan(
       input, recipe: recipe.recipe(for: input), importance: importance,
       overriding: overrides.map { ($0.key, $0.value) })
+    let calibration = try calibrating.text(for: input)
+    let rounding = calibrating.rounding(importance: importance, text: calibration)
+    let text = try verify.map { try TextFile(reading: $0) }
+    if let calibration, let size = calibrating.targetBytes(plan) {
+      plan = try allocate(size, plan, input, rounding, calibration, console)
+    }
     guard !dryRun else { return print(plan) }
 
-    let text = try verify.map { try TextFile(reading: $0) }
     let file = try OutputFile(output, overwrites: force)
-    let converter = Converter(plan: plan, jobs: compute.threads, importance: importance)
+    let converter = Converter(plan: plan, jobs: compute.threads, rounding: rounding)
     let result = try converter.run(into: file, checking: input, progress: console.progress())
     let seconds = Machine.seconds(since: began)
 
@@ -97,6 +103,22 @@ struct Convert: ParsableCommand {
         """)
       if let report { Swift.print("\n" + report.summary) }
     }
+  }
+
+  /// `plan` with the types that lose least within `size` bytes.
+  private func allocate(
+    _ size: Int, _ plan: ConversionPlan, _ input: ModelInput, _ rounding: Converter.Rounding, _ text: CalibrationText,
+    _ console: Console
+  ) throws -> ConversionPlan {
+    let scratch = try OutputFile(output + ".types", overwrites: true)
+    defer { scratch.discard() }
+    let result = try TypeAllocation(
+      plan, of: input, rounding: rounding, text: text, jobs: compute.threads, stateBytes: compute.memory.bytes / 2
+    ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
+    console.say(
+      "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
+        + "\(decimals(result.before, 6)) as --type has them")
+    return result.plan
   }
 
   private func print(_ plan: ConversionPlan) {

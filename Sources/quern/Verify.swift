@@ -35,6 +35,7 @@ struct Verify: ParsableCommand {
   var text: String?
 
   @OptionGroup var walk: WalkArguments
+  @OptionGroup var arithmetic: ArithmeticOption
   @OptionGroup var proof: ProofOptions
   @OptionGroup(title: "Gates: exit code 3 when one fails") var gates: GateOptions
   @OptionGroup var output: ReportOptions
@@ -90,7 +91,7 @@ struct Verify: ParsableCommand {
     of candidates: [ModelInput], from reference: ModelInput?, _ gates: Gates, hashes: Bool, _ console: Console
   ) throws -> DriftReport? {
     let text = try text.map { try TextFile(reading: $0) }
-    let options = walk.options(compute, console)
+    let options = walk.options(compute, console, arithmetic.chosen(console))
     if let logits {
       return try LogitsVerification(
         candidates: candidates, logits: logits, text: text, options: options, gates: gates, hashes: hashes

@@ -16,7 +16,8 @@ import Testing
     let input = try ModelInput(opening: path)
     let out = folder.path("\(try folder.names().count).gguf")
     let plan = try ConversionPlan(input, recipe: recipe, importance: importance)
-    _ = try Converter(plan: plan, jobs: 2, importance: importance).run(into: OutputFile(out), checking: input)
+    _ = try Converter(plan: plan, jobs: 2, rounding: .init(importance: importance)).run(
+      into: OutputFile(out), checking: input)
     return try ModelInput(opening: out)
   }
 

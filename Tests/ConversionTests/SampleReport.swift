@@ -26,7 +26,9 @@ enum SampleReport {
       return try ModelInput(opening: path)
     }
     var gates = Gates()
-    (gates[.maximumKLD], gates[.minimumTop1], gates[.maximumPerplexityRatio]) = (0.05, 0.5, 1.5)
+    for (kind, limit) in [(Gates.Kind.maximumKLD, 0.05), (.minimumTop1, 0.5), (.maximumPerplexityRatio, 1.5)] {
+      try gates.set(kind, limit)
+    }
     return try Verification(
       candidates: models, reference: input, text: TextFile(reading: Fixtures.path("text/python-docs-evaluate.txt")),
       options: WalkOptions(context: 64, chunks: 4, jobs: 2),

@@ -88,6 +88,48 @@ import Testing
     #expect(alone == other)
   }
 
+  @Test(arguments: Arithmetic.allCases) func everyInstructionSetGivesTheSameBits(_ arithmetic: Arithmetic) throws {
+    let expected = try Self.expected("tiny-llama")
+    let text = try TextChunks(Self.ids(expected.required("ids")), context: 72, bos: 3840, limit: 2)
+    let model = try Self.model("tiny-llama")
+    let results = try Kernels.instructionSets.compactMap { name in
+      try Kernels.using(name) {
+        try Evaluation(text).perplexity(of: ForwardPass(model, jobs: 2, arithmetic: arithmetic))
+      }
+    }
+    #expect(results.count == Kernels.instructionSets.count && Set(results).count == 1)
+  }
+
+  /// Eight bits of precision show, and no more than they should; one number of threads is as good as another.
+  @Test func bf16IsNearF32() throws {
+    let (text, model) = try (Self.shortText(), Self.model("tiny-llama"))
+    let reference = try ForwardPass(model, jobs: 2)
+    let walked = try Evaluation(text).drift(
+      of: [ForwardPass(model, jobs: 1, arithmetic: .bf16, sharing: reference)], from: reference)[0]
+    let one = walked.drift
+    #expect(one.meanDivergence > 0 && one.meanDivergence < 1e-4)
+    #expect(one.topOneAgreement > 0.98)
+    #expect(walked.layers.map(\.state.relativeRMSError).allSatisfy { $0 > 1e-4 && $0 < 0x1p-7 })
+    let two = try Evaluation(text, stateBytes: 1).drift(
+      of: [ForwardPass(model, jobs: 2, arithmetic: .bf16)], from: ForwardPass(model, jobs: 1))[0].drift
+    #expect(two.quantized == one.quantized)
+  }
+
+  @Test func productsAreCounted() throws {
+    let (text, model) = try (Self.shortText(), Self.model("tiny-llama"))
+    let pass = try ForwardPass(model, jobs: 2)
+    #expect(pass.work.operations == 0)
+    _ = try Evaluation(text).perplexity(of: pass)
+    let p = model.parameters
+    let weights = 2 * p.hiddenSize * (p.querySize + p.keyValueSize) + 3 * p.hiddenSize * p.feedForwardSize
+    let linear =
+      2 * text.count * (text.context * p.layerCount * weights + text.scored.count * p.hiddenSize * p.vocabularySize)
+    // Attention is the rest: each query with no more than all keys and values.
+    #expect(pass.work.operations > linear)
+    #expect(pass.work.operations <= linear + 4 * text.count * p.layerCount * text.context * text.context * p.querySize)
+    #expect(pass.work.seconds > 0 && pass.work.gigaflops.isFinite)
+  }
+
   @Test func aModelDoesNotDriftFromItself() throws {
     let model = try Self.model("tiny-llama")
     let reference = try ForwardPass(model, jobs: 2)

@@ -54,6 +54,17 @@ import Tokenizers
     }
   }
 
+  /// The vocabulary grows beyond what the bytes of the file let expect.
+  @Test(arguments: [1024, 1025, 1100, 5000]) func shortLinesAreAllRead(_ count: Int) throws {
+    let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/").map(String.init)
+    let lines = (0..<count).map { "\(digits[$0 >> 10])\(digits[$0 >> 4 & 63])\(digits[($0 & 15) << 2])= \($0)\n" }
+    let tokenizer = try Tokenizer(rankFile: Array(lines.joined().utf8), generation: .three)
+    #expect(tokenizer.vocabularySize == count + 256)
+    for id in 0..<count {
+      #expect(tokenizer.tokenBytes(Int32(id)) == [UInt8(id >> 8), UInt8(id & 255)])
+    }
+  }
+
   @Test func aLongTokenIsALimit() {
     let text = String(repeating: "YWFh", count: 2000) + " 0\n"
     #expect {

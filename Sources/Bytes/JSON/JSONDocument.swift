@@ -68,6 +68,18 @@ public final class JSONDocument: Sendable {
     return out[...]
   }
 
+  /// The number that a scalar's at most 18 digits write; `nil` when it is anything else. A vocabulary has one for each token.
+  func digits(of node: Node) -> Int? {
+    guard node.bytes.count <= 18 else { return nil }
+    var value = 0
+    for index in node.bytes {
+      let digit = bytes[index] &- UInt8(ascii: "0")
+      guard digit < 10 else { return nil }
+      value = value * 10 + Int(digit)
+    }
+    return value
+  }
+
   func append(_ node: Node, to out: inout [UInt8]) {
     let range = node.bytes
     if node.hasEscapes { return JSONEscapes.resolve(bytes[range], into: &out) }

@@ -222,21 +222,24 @@ struct JSONParser {
     let count = Int(nodes[container].extent)
     guard count > 1 else { return }
     let mask = (count * 2).nextPowerOfTwo - 1
-    var table = [UInt32](repeating: 0, count: mask + 1)
+    // Half the hash above the number of a node; 0 is free. Most that differ are told apart without reading them.
+    var table = [UInt64](repeating: 0, count: mask + 1)
     var child = container + 1
     let end = Int(nodes[container].next)
     while child < end {
       let key = content(of: nodes[child])
-      var slot = hash(key) & mask
+      let hash = hash(key)
+      let tag = UInt64(UInt(bitPattern: hash)) >> 32
+      var slot = hash & mask
       while table[slot] != 0 {
-        if content(of: nodes[Int(table[slot])]) == key {
+        if table[slot] >> 32 == tag, content(of: nodes[Int(table[slot] & 0xFFFF_FFFF)]) == key {
           throw InputError(
             .duplicate, "the key stands twice in one object", subject: String(decoding: key, as: UTF8.self),
             offset: UInt64(nodes[child].start))
         }
         slot = (slot + 1) & mask
       }
-      table[slot] = UInt32(child)
+      table[slot] = tag << 32 | UInt64(child)
       child = Int(nodes[child + 1].next)
     }
   }

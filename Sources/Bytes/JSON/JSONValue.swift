@@ -27,7 +27,9 @@ public struct JSONValue: Sendable {
 
   /// A whole number written without fraction or exponent: `16`, never `16.0`.
   public func int(_ subject: String? = nil) throws(InputError) -> Int {
-    guard kind == .number, let value = Int(text) else { throw mismatch("a whole number", subject) }
+    guard kind == .number, let value = document.digits(of: node) ?? Int(text) else {
+      throw mismatch("a whole number", subject)
+    }
     return value
   }
 

@@ -29,10 +29,13 @@
 #include "blocks_iq2.h"
 #include "ternary_split.h"
 #include "blocks_iq1.h"
+#include "levels.h"
+#include "feedback.h"
 #include "decode.h"
 #include "decode_iq.h"
 #include "decode_grid_8.h"
 #include "decode_few.h"
+#include "rows.h"
 
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
@@ -41,7 +44,22 @@
 
 const struct quern_clone NAMED(quern_clone_, CLONE) = {
     .name = QUOTED(CLONE),
+    .products = &NAMED(quern_products_, CLONE),
     .all_finite = all_finite,
+    .rows = {
+        .maximum = row_maximum,
+        .softmax = row_softmax,
+        .swiglu = row_swiglu,
+        .rms_norm = row_rms_norm,
+        .rotate = row_rotate,
+        .sum_of_exponentials = row_sum_of_exponentials,
+        .divergence_sums = row_divergence_sums,
+        .index = row_index,
+    },
+    .refine_levels = refine_levels,
+    .find_levels = find_levels,
+    .take_up_errors = take_up_errors,
+    .round_levels = round_levels,
     .formats = {
         [0] = {quantize_f32, quantize_f32, decode_f32},
         [1] = {quantize_f16, quantize_f16, decode_f16},

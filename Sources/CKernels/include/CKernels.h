@@ -6,6 +6,8 @@
 
 #include "grids_4.h"
 #include "grids_8.h"
+#include "products.h"
+#include "rows.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,3 +41,54 @@ bool quern_dequantize(uint32_t type, const void *blocks, float *x, int64_t count
 
 // Whether none of x (count) is NaN or infinite.
 bool quern_all_finite(const float *x, int64_t count);
+
+// Levels and scales apart: what rounding with error feedback and the longer search for scales do to one block of many rows.
+// Rows lie side by side: an array (n, stride) has a weight, a group or a level of all rows, then the next of all rows. `rows`
+// is a multiple of 16, `stride` no less.
+
+// How a block of a format is read: scale * value(level) - offset, where scale = d * code and offset = dmin * minimum are a
+// group's.
+struct quern_levels {
+  int32_t elements, group;      // weights of a block, 256 at most, and of a group, 16 or 32
+  float low, high;              // the first and the last value
+  bool is_uniform;              // whether values rise by one; else they are those of IQ4, in groups of 32
+  bool has_offset;
+  bool has_codes;               // whether codes and minimums can be chosen
+  int32_t code_low, code_high;  // those that can be stored
+};
+
+struct quern_scales {
+  float *d, *dmin;            // (stride)
+  int32_t *codes, *minimums;  // (groups, stride)
+};
+
+// Moves the scales of a block to where the weighted squared error is least. x (elements, stride), weights (elements).
+void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                         const float *weights, const struct quern_scales *s, int rounds);
+
+// The levels (elements, stride) nearest to x (elements, stride).
+void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
+                       const struct quern_scales *s, uint8_t *levels);
+
+// y[k] += coefficients[i][k] * errors[i] for every i below `count` in order; coefficients (count, weights) with `width`
+// from row to row, errors (count, stride), y (weights, stride). `weights` is a multiple of 8.
+void quern_take_up_errors(const float *coefficients, int64_t width, int64_t count, const float *errors, float *y,
+                          int64_t weights, int64_t rows, int64_t stride);
+
+// One block, its weights in the order of rounding but for `weights` and `levels`, which are in the order of the file.
+struct quern_feedback {
+  const float *coefficients;  // (elements, elements), `width` from row to row
+  int64_t width;
+  const int32_t *places;  // (elements): where each weight stands in the file
+  const float *weights;   // (elements): what its error costs
+  bool refines;           // whether a group's codes are chosen anew when its turn comes
+  const float *target;    // (elements, stride): what to come close to
+  float *y;               // (elements, stride): the same and what the errors before the block add to it; changed
+  float *errors;          // (elements, stride): target less what is stored, 0 where not finite; written
+  uint8_t *levels;        // (elements, stride); written
+  double *loss;           // (stride): the weighted squared error of the block is added
+};
+
+// Rounds the weights of a block one by one, each error going to those after it; the groups of a block one after another.
+void quern_round_levels(const struct quern_levels *f, const struct quern_feedback *block, int64_t rows, int64_t stride,
+                        const struct quern_scales *s);

@@ -49,15 +49,18 @@ public struct Verification {
       text: DriftReport.TextFacts(
         path: text.path, name: ProofFacts.name(text.path), sha256: ProofFacts.sha256(text.bytes), chunks: chunks.count,
         context: chunks.context, tokensScored: chunks.scoredCount),
-      arithmetic: "f32", version: Version.current)
+      arithmetic: "\(options.arithmetic)", version: Version.current)
   }
 
   private func walk(
     _ chunks: TextChunks, _ plan: WalkMemory, _ progress: ProgressHandler?
   ) throws -> [CandidateDrift] {
-    let first = try ForwardPass(reference.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+    let first = try ForwardPass(
+      reference.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     let others = try candidates.map {
-      try ForwardPass($0.model, jobs: options.jobs, sharing: first, residentOutput: plan.residentOutput)
+      try ForwardPass(
+        $0.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: first,
+        residentOutput: plan.residentOutput)
     }
     return try options.evaluation(chunks, plan, "walking \(others.count + 1) models", progress)
       .drift(of: others, from: first)

@@ -109,56 +109,20 @@ extension LogitMath {
   ) -> TokenDrift {
     let (y, count) = unsafe (quantized.pointer(row: row), quantized.columns)
     let maximum = unsafe RowMath.maximum(y, count: count)
-    let sums = unsafe RowMath.sumsForDivergence(
-      reference.codes, scale: reference.scale, minimum: reference.minimum, y, maximum, count: count)
-    let logSum = log(sums.q)
+    // What does not count is put where its probability vanishes.
+    var stored = reference.codes.map { code in
+      let value = Float(code) * reference.scale + reference.minimum
+      return value > -16 ? value : -100
+    }
+    let sums = unsafe stored.withUnsafeMutableBufferPointer { x in
+      unsafe RowMath.sumsForDivergence(x.baseAddress!, 0, y, maximum, count: count)
+    }
+    let logSum = Double(maximum) + log(sums.q)
     let first = reference.codes.max().flatMap { reference.codes.firstIndex(of: $0) } ?? -1
     return TokenDrift(
-      reference: -Double(reference.logProbability(target)),
-      quantized: unsafe Double(maximum) + logSum - Double(y[target]),
+      reference: -Double(reference.logProbability(target)), quantized: unsafe logSum - Double(y[target]),
       divergence: sums.weighted + sums.p * logSum,
       referenceChoice: Int32(first), quantizedChoice: unsafe Int32(RowMath.firstIndex(of: maximum, in: y, count: count))
     )
-  }
-}
-
-extension RowMath {
-  /// With `l = scale · codes + minimum` where that is above -16: `p = Σ e^l`, `weighted = Σ e^l (l - y + maximum of y)`; and
-  /// `q = Σ e^(y - maximum of y)` over all.
-  static func sumsForDivergence(
-    _ codes: [UInt16], scale: Float, minimum: Float, _ y: Row, _ yMaximum: Float, count: Int
-  ) -> (p: Double, q: Double, weighted: Double) {
-    func terms(_ codes: SIMD8<UInt16>, _ y: Lanes) -> (p: Lanes, q: Lanes, weighted: Lanes) {
-      let l = Lanes(codes) * scale + minimum
-      var weight = exp(l)
-      weight.replace(with: 0, where: l .<= -16)
-      let shifted = y - yMaximum
-      return (weight, exp(shifted), weight * (l - shifted))
-    }
-    var total = (p: 0.0, q: 0.0, weighted: 0.0)
-    unsafe codes.withUnsafeBufferPointer { codes in
-      for start in Swift.stride(from: 0, to: count, by: stretch) {
-        let end = min(count, start + stretch)
-        let whole = start + (end - start) & ~7
-        var (p, q, weighted) = (Lanes(), Lanes(), Lanes())
-        for index in Swift.stride(from: start, to: whole, by: 8) {
-          let stored = unsafe UnsafeRawPointer(codes.baseAddress! + index).loadUnaligned(as: SIMD8<UInt16>.self)
-          let part = unsafe terms(stored, load(y, index))
-          p += part.p
-          q += part.q
-          weighted += part.weighted
-        }
-        for index in whole..<end {
-          let part = unsafe terms(SIMD8(repeating: codes[index]), Lanes(repeating: y[index]))
-          p[0] += part.p[0]
-          q[0] += part.q[0]
-          weighted[0] += part.weighted[0]
-        }
-        total.p += Double(p.sum())
-        total.q += Double(q.sum())
-        total.weighted += Double(weighted.sum())
-      }
-    }
-    return total
   }
 }

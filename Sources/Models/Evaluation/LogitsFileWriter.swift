@@ -67,6 +67,12 @@ extension LogitsFile {
 }
 
 extension RowMath {
+  private typealias Lanes = SIMD8<Float>
+
+  @inline(__always) private static func load(_ row: Row, _ index: Int) -> Lanes {
+    unsafe UnsafeRawPointer(row + index).loadUnaligned(as: Lanes.self)
+  }
+
   /// The least element; ∞ when there is none.
   static func minimum(_ x: Row, count: Int) -> Float {
     var best = Lanes(repeating: .infinity)

@@ -40,16 +40,19 @@ package struct ExpertRoutes: Sendable {
 /// The feed-forward part of a block with experts, one expert's weights in memory at a time: all chunks' tokens that chose
 /// it are computed, then the next one's are read.
 final class ExpertLayer {
-  private let gate, up, down: Matrix
+  private let gate, up, down: PackedMatrix
   private let parameters: LlamaParameters
   /// What the experts see: the normed states of the whole group.
   private var normed: Matrix
 
-  init(_ parameters: LlamaParameters) throws(InputError) {
+  init(_ parameters: LlamaParameters, _ arithmetic: Arithmetic) throws(InputError) {
     self.parameters = parameters
-    gate = try Matrix(rows: parameters.feedForwardSize, columns: parameters.hiddenSize)
-    up = try Matrix(rows: parameters.feedForwardSize, columns: parameters.hiddenSize)
-    down = try Matrix(rows: parameters.hiddenSize, columns: parameters.feedForwardSize)
+    gate = try PackedMatrix(
+      rows: parameters.feedForwardSize, columns: parameters.hiddenSize, arithmetic: arithmetic)
+    up = try PackedMatrix(
+      rows: parameters.feedForwardSize, columns: parameters.hiddenSize, arithmetic: arithmetic)
+    down = try PackedMatrix(
+      rows: parameters.hiddenSize, columns: parameters.feedForwardSize, arithmetic: arithmetic)
     normed = try Matrix(rows: 0, columns: parameters.hiddenSize)
   }
 
@@ -58,15 +61,17 @@ final class ExpertLayer {
   /// A chunk is computed by one thread and its experts in order of their numbers, so the sums do not depend on `jobs`.
   func apply(
     layer: Int, of model: ModelSource, _ block: LlamaBlock, to states: HiddenStates, _ scratch: [LlamaBlock.Scratch],
-    jobs: Int
+    jobs: Int, observe: LinearObserver? = nil
   ) throws {
     if normed.rows < states.matrix.rows {
       normed = try Matrix(rows: states.matrix.rows, columns: parameters.hiddenSize)
     }
-    let (normed, gate, up, down) = (normed, gate.view, up.view, down.view)
-    let routes = try Parallel.map(states.chunks.count, jobs: jobs) { chunk in
+    let (normed, gate, up, down) = (normed, gate, up, down)
+    let routes = try Parallel.map(states.chunks.count, jobs: jobs) { chunk, worker in
       let rows = states.chunks[chunk]
-      return try block.route(states.matrix[rows], normed: normed[rows])
+      let routes = try block.route(states.matrix[rows], normed: normed[rows], scratch[worker])
+      observe?(.feedForward, nil, chunk, normed[rows])
+      return routes
     }
     for expert in 0..<parameters.expertCount {
       let tokens = routes.map { $0.tokens(of: expert) }
@@ -87,13 +92,15 @@ final class ExpertLayer {
           unsafe input.pointer(row: row).update(
             from: normed[rows.lowerBound + token..<rows.lowerBound + token + 1].pointer, count: size)
         }
+        observe?(.feedForward, expert, chunk, input)
         let (gated, upped) = (scratch.gate[part], scratch.up[part])
-        gated.assign(input, timesTransposed: gate)
-        upped.assign(input, timesTransposed: up)
+        gated.assign(input, timesTransposed: gate.view, scratch.products)
+        upped.assign(input, timesTransposed: up.view, scratch.products)
         for row in part {
           unsafe RowMath.swiGLU(gated.pointer(row: row), upped.pointer(row: row), count: gated.columns)
         }
-        output.assign(gated, timesTransposed: down)
+        observe?(.feedForwardDown, expert, chunk, gated)
+        output.assign(gated, timesTransposed: down.view, scratch.products)
         let hidden = states.matrix[rows]
         for (row, (token, weight)) in tokens.enumerated() {
           unsafe RowMath.add(output.pointer(row: row), times: weight, to: hidden.pointer(row: token), count: size)

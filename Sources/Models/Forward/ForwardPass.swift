@@ -1,7 +1,7 @@
 import Bytes
 public import Tensors
 
-/// A Llama computed in F32, a layer at a time over all chunks of a text, so that weights are read once and no more than
+/// A Llama computed in F32, or with projections in BF16, a layer at a time over all chunks of a text, so that weights are read once and no more than
 /// one layer of them is in memory.
 ///
 /// ```swift
@@ -16,13 +16,14 @@ public import Tensors
 public final class ForwardPass {
   public let model: ModelSource
   public let jobs: Int
+  public let arithmetic: Arithmetic
   private let buffers: Buffers
   private let outputNorm: Matrix
   private let ropeDivisors: [Float]?
   private var rope: RopeTable?
-  private var residentOutput: Matrix?
+  private var residentOutput: PackedMatrix?
 
-  /// Rows of logits that are computed together. Fixed, so that sums are taken alike in every run.
+  /// Rows of logits that are computed together.
   public static let rowsPerTile = 512
 
   /// Up to this many bytes of F32 the output matrix is kept in memory, above it is decoded for every tile of rows.
@@ -30,20 +31,23 @@ public final class ForwardPass {
 
   /// - Parameters:
   ///   - jobs: threads.
+  ///   - arithmetic: of products with weights; attention and all that is not a product are in F32.
   ///   - other: a pass whose buffers are used too, if its model computes alike.
   ///   - residentOutput: up to this many bytes in F32 the output matrix is kept in memory.
   /// - Throws: `NONFINITE` for frequencies that are no positive numbers; what reading throws.
-  public init(_ model: ModelSource, jobs: Int, sharing other: ForwardPass? = nil, residentOutput: Int = 256 << 20)
-    throws
-  {
+  public init(
+    _ model: ModelSource, jobs: Int, arithmetic: Arithmetic = .f32, sharing other: ForwardPass? = nil,
+    residentOutput: Int = 256 << 20
+  ) throws {
     self.model = model
     self.jobs = max(1, jobs)
+    self.arithmetic = arithmetic
     residentLimit = residentOutput
     let parameters = model.parameters
-    if let other, other.model.parameters.computesAlike(parameters) {
+    if let other, other.model.parameters.computesAlike(parameters), other.arithmetic == arithmetic {
       buffers = other.buffers
     } else {
-      buffers = try Buffers(parameters)
+      buffers = try Buffers(parameters, arithmetic)
     }
     outputNorm = try Matrix(rows: 1, columns: parameters.hiddenSize)
     if let tensor = model["output_norm.weight"] { try WeightDecoder.decode(tensor, into: outputNorm.view, jobs: 1) }
@@ -58,6 +62,8 @@ public final class ForwardPass {
   }
 
   public var parameters: LlamaParameters { model.parameters }
+  /// The products so far, of all passes that share this one's buffers.
+  public var work: ProductWork { buffers.work }
   public var layerCount: Int { parameters.layerCount }
 
   /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states; twice as many where experts see
@@ -104,20 +110,21 @@ public final class ForwardPass {
   }
 
   /// Passes `states` through block `layer`, in place.
-  public func apply(layer: Int, to states: HiddenStates) throws {
+  /// - Parameter observe: sees what the block's linear layers multiply.
+  public func apply(layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
     try load(layer: layer)
-    try applyLoaded(layer, of: model, to: states)
+    try applyLoaded(layer, to: states, observe: observe)
   }
 
-  /// Brings block `layer` into the buffers, where it stays until another is loaded.
-  func load(layer: Int) throws {
+  /// Brings block `layer` into the buffers, where it stays until another is loaded by this pass or one that shares them.
+  public func load(layer: Int) throws {
     precondition(layer >= 0 && layer < layerCount, "no such layer")
     try buffers.block.load(layer, of: model, jobs: jobs)
   }
 
-  /// Passes `states` through the loaded block.
-  func applyLoaded(_ layer: Int, to states: HiddenStates) throws {
-    try applyLoaded(layer, of: model, to: states)
+  /// Passes `states` through block `layer`, which was loaded last.
+  public func applyLoaded(_ layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
+    try applyLoaded(layer, of: model, to: states, observe: observe)
   }
 
   /// Passes `states` through the loaded block with one of its tensors replaced by `tensor`, which has the same name and
@@ -129,7 +136,9 @@ public final class ForwardPass {
     try buffers.block.load(tensor.name, layer, of: model, jobs: jobs)
   }
 
-  private func applyLoaded(_ layer: Int, of model: ModelSource, to states: HiddenStates) throws {
+  private func applyLoaded(
+    _ layer: Int, of model: ModelSource, to states: HiddenStates, observe: LinearObserver? = nil
+  ) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
     try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
@@ -139,11 +148,27 @@ public final class ForwardPass {
     let isDense = buffers.experts == nil
     try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
       let hidden = states.matrix[states.chunks[chunk]]
-      block.attend(hidden, rope: rope, scratch[worker])
-      if isDense { block.feedForward(hidden, scratch[worker]) }
+      let see = observe.map { observe in { observe($0, nil, chunk, $1) } }
+      block.attend(hidden, rope: rope, scratch[worker], observe: see)
+      if isDense { block.feedForward(hidden, scratch[worker], observe: see) }
     }
-    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs)
+    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
   }
+
+  /// Replaces `states` after the last layer by what the output matrix multiplies.
+  public func normalizeOutput(_ states: HiddenStates) throws {
+    let (weight, epsilon, size) = (outputNorm, Float(parameters.normEpsilon), parameters.hiddenSize)
+    try Parallel.forEach(states.chunks.count, jobs: jobs) { chunk in
+      let rows = states.matrix[states.chunks[chunk]]
+      for row in 0..<rows.rows {
+        unsafe RowMath.rmsNorm(
+          rows.pointer(row: row), weight.view.pointer, epsilon: epsilon, into: rows.pointer(row: row), count: size)
+      }
+    }
+  }
+
+  /// The name of the output matrix: that of the embedding where they are one.
+  public var outputName: String { model["output.weight"] == nil ? "token_embd.weight" : "output.weight" }
 
   /// Writes the logits of `rows` of `states` after the last layer into `tile`'s first rows (at least rows.count,
   /// vocabulary).
@@ -161,23 +186,23 @@ public final class ForwardPass {
         into: normed.pointer(row: index), count: parameters.hiddenSize)
     }
     if residentOutput == nil, output.shape.elementCount * 4 <= residentLimit {
-      let matrix = try Matrix(rows: output.rows, columns: output.columns)
-      try WeightDecoder.decode(output, into: matrix.view, jobs: jobs)
+      let matrix = try PackedMatrix(rows: output.rows, columns: output.columns, arithmetic: arithmetic)
+      try WeightDecoder.decode(output, rows: 0..<output.rows, into: matrix, jobs: jobs)
       residentOutput = matrix
     }
     let step = buffers.outputRows
     let (resident, count) = (residentOutput, rows.count)
-    let pieces = resident == nil ? try buffers.outputPieces(workers: jobs) : []
+    let workers = try buffers.outputWorkers(jobs, packing: resident == nil)
     try Parallel.forEachWithWorker((output.rows + step - 1) / step, jobs: jobs) { piece, worker in
       let part = piece * step..<min(output.rows, (piece + 1) * step)
-      let weight: MatrixView
+      let weight: PackedView
       if let resident {
         weight = resident[part]
       } else {
-        weight = pieces[worker][0..<part.count]
-        try WeightDecoder.decode(output, rows: part, into: weight, jobs: 1)
+        try workers[worker].load(part, of: output)
+        weight = workers[worker].packed[0..<part.count]
       }
-      tile[0..<count, part].assign(normed, timesTransposed: weight)
+      tile[0..<count, part].assign(normed, timesTransposed: weight, workers[worker].products)
     }
   }
 
@@ -213,28 +238,65 @@ private final class Buffers {
   /// Rows of the output matrix that are multiplied at a time.
   let outputRows: Int
   private let parameters: LlamaParameters
+  private let arithmetic: Arithmetic
   private(set) var scratch: [LlamaBlock.Scratch] = []
-  private var pieces: [Matrix] = []
+  private var outputs: [OutputScratch] = []
+  /// Of scratch that is no more.
+  private var past = ProductWork()
 
-  init(_ parameters: LlamaParameters) throws(InputError) {
-    self.parameters = parameters
-    block = try LlamaBlock(parameters)
-    experts = parameters.expertCount > 0 ? try ExpertLayer(parameters) : nil
+  init(_ parameters: LlamaParameters, _ arithmetic: Arithmetic) throws(InputError) {
+    (self.parameters, self.arithmetic) = (parameters, arithmetic)
+    block = try LlamaBlock(parameters, arithmetic)
+    experts = parameters.expertCount > 0 ? try ExpertLayer(parameters, arithmetic) : nil
     normed = try Matrix(rows: ForwardPass.rowsPerTile, columns: parameters.hiddenSize)
     outputRows = Buffers.outputRows(parameters)
   }
 
   static func outputRows(_ parameters: LlamaParameters) -> Int {
-    max(64, min(4096, (1 << 22) / parameters.hiddenSize) & ~63)
+    max(64, min(4096, (1 << 20) / parameters.hiddenSize) & ~63)
+  }
+
+  var work: ProductWork {
+    (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
   }
 
   func prepare(workers: Int, tokens: Int) throws(InputError) {
-    if let first = scratch.first, first.tokens < tokens { scratch = [] }
+    if let first = scratch.first, first.tokens < tokens {
+      past = work
+      (scratch, outputs) = ([], [])
+    }
     while scratch.count < workers { scratch.append(try LlamaBlock.Scratch(parameters, tokens: tokens)) }
   }
 
-  func outputPieces(workers: Int) throws(InputError) -> [Matrix] {
-    while pieces.count < workers { pieces.append(try Matrix(rows: outputRows, columns: parameters.hiddenSize)) }
-    return pieces
+  /// - Parameter packing: whether the workers read weights of their own.
+  func outputWorkers(_ count: Int, packing: Bool) throws(InputError) -> [OutputScratch] {
+    if packing, outputs.contains(where: { $0.packed.rows == 0 }) {
+      past = work
+      (scratch, outputs) = ([], [])
+    }
+    while outputs.count < count {
+      outputs.append(
+        try OutputScratch(rows: packing ? outputRows : 0, columns: parameters.hiddenSize, arithmetic: arithmetic))
+    }
+    return outputs
+  }
+}
+
+/// What a thread needs to multiply with rows of the output matrix.
+private struct OutputScratch: Sendable {
+  let products: ProductScratch
+  let plain: Matrix
+  let packed: PackedMatrix
+
+  init(rows: Int, columns: Int, arithmetic: Arithmetic) throws(InputError) {
+    products = try ProductScratch()
+    plain = try Matrix(rows: rows, columns: columns)
+    packed = try PackedMatrix(rows: rows, columns: columns, arithmetic: arithmetic)
+  }
+
+  func load(_ rows: Range<Int>, of output: Tensor) throws {
+    let part = plain[0..<rows.count]
+    try WeightDecoder.decode(output, rows: rows, into: part, jobs: 1)
+    packed.pack(part)
   }
 }

@@ -21,7 +21,16 @@ public struct HiddenStates: Sendable {
   private init(_ matrix: Matrix, _ chunks: [Range<Int>]) { (self.matrix, self.chunks) = (matrix, chunks) }
 
   /// Some of the chunks, in the same memory.
-  func selecting(_ numbers: some Sequence<Int>) -> HiddenStates { HiddenStates(matrix, numbers.map { chunks[$0] }) }
+  public func selecting(_ numbers: some Sequence<Int>) -> HiddenStates {
+    HiddenStates(matrix, numbers.map { chunks[$0] })
+  }
+
+  /// The same chunks in memory of their own.
+  public func copy() throws(InputError) -> HiddenStates {
+    let copy = try HiddenStates(chunkLengths: chunks.map(\.count), columns: matrix.columns)
+    copy.copy(from: self)
+    return copy
+  }
 
   /// Takes the values of `other`, whose chunks are as long.
   func copy(from other: HiddenStates) {

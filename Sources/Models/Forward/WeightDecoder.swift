@@ -28,6 +28,22 @@ enum WeightDecoder {
     }
   }
 
+  /// The same into a packed matrix of all of `rows`.
+  static func decode(_ tensor: Tensor, rows: Range<Int>, into target: PackedMatrix, jobs: Int) throws {
+    precondition(target.rows == rows.count && target.columns == tensor.columns, "a target of another shape")
+    let panel = PackedMatrix.panelRows
+    let step = max(1, elementsPerPiece / max(1, tensor.columns) / panel) * panel
+    let pieces = (rows.count + step - 1) / step
+    let buffers = try (0..<max(1, min(jobs, pieces))).map { _ in try Matrix(rows: step, columns: tensor.columns) }
+    try Parallel.forEachWithWorker(pieces, jobs: jobs) { piece, worker in
+      let part = piece * step..<min(rows.count, (piece + 1) * step)
+      let plain = buffers[worker][0..<part.count]
+      let source = rows.lowerBound + part.lowerBound..<rows.lowerBound + part.upperBound
+      try decode(tensor, rows: source, into: plain, jobs: 1)
+      target.pack(plain, at: part.lowerBound)
+    }
+  }
+
   /// All rows.
   static func decode(_ tensor: Tensor, into target: MatrixView, jobs: Int) throws {
     try decode(tensor, rows: 0..<tensor.rows, into: target, jobs: jobs)

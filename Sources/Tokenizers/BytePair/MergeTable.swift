@@ -43,22 +43,44 @@ struct MergeTable: Sendable {
 
   /// - Returns: `false` when the pair was there; then its merge is replaced if `replacing`.
   mutating func insert(_ left: Int32, _ right: Int32, _ merge: Merge, replacing: Bool) -> Bool {
+    if entries.count * 5 >= slots.count * 4 { grow() }
     let hash = hash(left, right)
+    return insert(
+      Entry(left: left, right: right, merge: merge), hash, slots[Int(truncatingIfNeeded: hash) & (slots.count - 1)],
+      replacing: replacing)
+  }
+
+  /// The same for many, one after the other. All their slots are read before any is used: the waits for memory overlap.
+  mutating func insert(_ block: [Entry], replacing: Bool) {
+    while (entries.count + block.count) * 5 > slots.count * 4 { grow() }
+    let seen = block.map { entry in
+      let hash = hash(entry.left, entry.right)
+      return (hash: hash, slot: slots[Int(truncatingIfNeeded: hash) & (slots.count - 1)])
+    }
+    for (index, entry) in block.enumerated() {
+      _ = insert(entry, seen[index].hash, seen[index].slot, replacing: replacing)
+    }
+  }
+
+  /// - Parameter seen: what was in the pair's first slot, now or before other pairs were inserted.
+  @inline(__always)
+  private mutating func insert(_ entry: Entry, _ hash: UInt64, _ seen: UInt32, replacing: Bool) -> Bool {
     let tag = UInt32(truncatingIfNeeded: hash >> 56)
     let mask = slots.count - 1
     var index = Int(truncatingIfNeeded: hash) & mask
-    while slots[index] != MergeTable.free {
-      let number = Int(slots[index] & 0xFF_FFFF)
-      if slots[index] >> 24 == tag && entries[number].left == left && entries[number].right == right {
-        if replacing { entries[number].merge = merge }
+    var slot = seen == MergeTable.free ? slots[index] : seen
+    while slot != MergeTable.free {
+      let number = Int(slot & 0xFF_FFFF)
+      if slot >> 24 == tag && entries[number].left == entry.left && entries[number].right == entry.right {
+        if replacing { entries[number].merge = entry.merge }
         return false
       }
       index = (index + 1) & mask
+      slot = slots[index]
     }
     precondition(entries.count < MergeTable.maximumCount, "callers keep to the limit")
     slots[index] = tag << 24 | UInt32(entries.count)
-    entries.append(Entry(left: left, right: right, merge: merge))
-    if entries.count * 5 > slots.count * 4 { grow() }
+    entries.append(entry)
     return true
   }
 

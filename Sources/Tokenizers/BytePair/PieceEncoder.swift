@@ -36,18 +36,18 @@ struct PieceEncoder {
         return
       }
     }
-    let hash = vocabulary.hash(text, start, end)
+    let key = vocabulary.key(text, start, end)
     if model.ignoresMerges {
-      let id = vocabulary.id(of: text, start, end, hash: hash)
+      let id = vocabulary.id(of: text, start, end, key: key)
       if id >= 0 {
         out.append(id)
         return
       }
     }
-    if recall(text, start, end, hash, into: &out) { return }
+    if recall(text, start, end, key.hash, into: &out) { return }
     let outStart = out.count
     model.merge(text, start, end, &scratch, into: &out)
-    remember(start, end, hash, outStart, out.count)
+    remember(start, end, key.hash, outStart, out.count)
   }
 
   /// The same for a word of a SentencePiece vocabulary.
@@ -55,7 +55,7 @@ struct PieceEncoder {
   mutating func encode(
     _ text: Span<UInt8>, _ start: Int, _ end: Int, _ model: borrowing CharacterPairModel, into out: inout [Int32]
   ) {
-    let hash = model.vocabulary.hash(text, start, end)
+    let hash = model.vocabulary.key(text, start, end).hash
     if recall(text, start, end, hash, into: &out) { return }
     let outStart = out.count
     model.merge(text, start, end, &scratch, into: &out)
@@ -67,7 +67,8 @@ struct PieceEncoder {
     _ text: Span<UInt8>, _ start: Int, _ end: Int, _ hash: UInt64, into out: inout [Int32]
   ) -> Bool {
     let entry = entries[Int(truncatingIfNeeded: hash >> 8) & mask]
-    guard entry.hash == hash, Int(entry.length) == end - start, equal(text, Int(entry.textStart), start, end - start)
+    guard entry.hash == hash, Int(entry.length) == end - start,
+      ByteWords.equal(text, Int(entry.textStart), text, start, end - start)
     else { return false }
     for index in Int(entry.outStart)..<Int(entry.outStart + entry.outCount) { out.append(out[index]) }
     return true
@@ -79,11 +80,5 @@ struct PieceEncoder {
     entries[Int(truncatingIfNeeded: hash >> 8) & mask] = Entry(
       hash: hash, textStart: UInt32(truncatingIfNeeded: start), length: UInt32(truncatingIfNeeded: end - start),
       outStart: UInt32(truncatingIfNeeded: outStart), outCount: UInt32(truncatingIfNeeded: outEnd - outStart))
-  }
-
-  @inline(__always)
-  private func equal(_ text: Span<UInt8>, _ a: Int, _ b: Int, _ length: Int) -> Bool {
-    for index in 0..<length where text[a + index] != text[b + index] { return false }
-    return true
   }
 }

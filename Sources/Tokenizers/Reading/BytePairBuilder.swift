@@ -1,40 +1,5 @@
 import Bytes
 
-/// The two tokens of a merge, one after the other.
-struct MergePair {
-  private(set) var text: [UInt8] = []
-  private(set) var middle = 0
-
-  /// An array of two tokens, or both in one string with a space between them.
-  /// - Returns: `false` for the `#version` line of older files.
-  mutating func read(_ json: JSONValue) throws(InputError) -> Bool {
-    text.removeAll(keepingCapacity: true)
-    if json.kind != .string {
-      guard let second = json.appendPair(to: &text) else { throw json.mismatch("two tokens", "merges") }
-      middle = second
-      return true
-    }
-    try json.appendUTF8(to: &text)
-    if text.starts(with: "#version".utf8) { return false }
-    guard split() else { throw json.mismatch("two tokens with a space between them", "merges") }
-    return true
-  }
-
-  /// - Returns: `false` when there is not exactly one space.
-  mutating func read(_ line: String) -> Bool {
-    text.removeAll(keepingCapacity: true)
-    text.append(contentsOf: line.utf8)
-    return split()
-  }
-
-  private mutating func split() -> Bool {
-    guard let space = text.firstIndex(of: 0x20), !text[(space + 1)...].contains(0x20) else { return false }
-    text.remove(at: space)
-    middle = space
-    return true
-  }
-}
-
 /// Builds vocabulary and merges from the `model` of a tokenizer.json.
 struct BytePairBuilder {
   private(set) var vocabulary: Vocabulary
@@ -113,10 +78,14 @@ struct BytePairBuilder {
       let id = try value.int(in: 0...Limits.tokens - 1, "vocab")
       let start = try vocabulary.append { (arena) throws(InputError) in try key.appendUTF8(to: &arena) }
       try checkLength(start, key)
-      guard vocabulary.insert(id: id, form: .bytes, start: start) else {
+      guard vocabulary.place(id: id, form: .bytes, start: start) else {
         throw InputError(
           .duplicate, "id \(id) is given twice", file: value.file, subject: try key.string(), offset: value.offset)
       }
+    }
+    // The keys of an object are unique, so this finds none.
+    if let id = vocabulary.index() {
+      throw InputError(.duplicate, "token \(id) has the text of another", file: entries.file, offset: entries.offset)
     }
   }
 
@@ -137,33 +106,51 @@ struct BytePairBuilder {
   // MARK: Merges
 
   private mutating func read(merges: JSONValue) throws(InputError) {
+    var block = MergeBlock()
     var rank: UInt32 = 0
-    var pair = MergePair()
     for merge in try merges.elements("merges") {
-      defer { rank += 1 }
-      guard try pair.read(merge) else { continue }
       do {
-        try add(pair, rank, replacing: true)
+        try block.append(merge, rank)
       } catch {
-        throw error.adding(file: merge.file, offset: merge.offset)
+        try add(block, file: merges.file, replacing: true)  // of two errors the first is told
+        throw error
+      }
+      rank += 1
+      if block.isFull {
+        try add(block, file: merges.file, replacing: true)
+        block.removeAll()
       }
     }
+    try add(block, file: merges.file, replacing: true)
   }
 
-  private mutating func add(_ pair: MergePair, _ rank: UInt32, replacing: Bool) throws(InputError) {
-    let left = try id(of: pair, 0, pair.middle)
-    let right = try id(of: pair, pair.middle, pair.text.count)
-    let whole = try id(of: pair, 0, pair.text.count, guess: lastMade)
-    lastMade = whole
-    _ = model.merges.insert(left, right, MergeTable.Merge(rank: rank, id: whole), replacing: replacing)
-  }
-
-  private func id(of pair: MergePair, _ start: Int, _ end: Int, guess: Int32 = -2) throws(InputError) -> Int32 {
-    let id = vocabulary.id(of: pair.text.span, start, end, guess: guess)
-    if id >= 0 { return id }
-    throw InputError(
-      .missing, "a merge names a token that is not in the vocabulary",
-      subject: String(decoding: pair.text[start..<end], as: UTF8.self))
+  private mutating func add(_ block: MergeBlock, file: String?, replacing: Bool) throws(InputError) {
+    var ranges: [Range<Int>] = []
+    ranges.reserveCapacity(block.items.count * 2)
+    for item in block.items {
+      ranges.append(item.start..<item.middle)
+      ranges.append(item.middle..<item.end)
+    }
+    let text = block.text.span
+    var parts: [Int32] = []
+    parts.reserveCapacity(ranges.count)
+    vocabulary.ids(of: text, ranges, into: &parts)
+    var entries: [MergeTable.Entry] = []
+    entries.reserveCapacity(block.items.count)
+    for (index, item) in block.items.enumerated() {
+      let (left, right) = (parts[2 * index], parts[2 * index + 1])
+      let whole = vocabulary.id(of: text, item.start, item.end, guess: lastMade)
+      guard left >= 0, right >= 0, whole >= 0 else {
+        let range = left < 0 ? ranges[2 * index] : right < 0 ? ranges[2 * index + 1] : item.start..<item.end
+        throw InputError(
+          .missing, "a merge names a token that is not in the vocabulary", file: file,
+          subject: String(decoding: block.text[range], as: UTF8.self), offset: item.offset)
+      }
+      lastMade = whole
+      entries.append(
+        MergeTable.Entry(left: left, right: right, merge: MergeTable.Merge(rank: item.rank, id: whole)))
+    }
+    model.merges.insert(entries, replacing: replacing)
   }
 
   // MARK: Added tokens
@@ -218,14 +205,19 @@ extension BytePairBuilder {
     for (id, token) in tokens.enumerated() {
       try add(token, id: id, type: types[id])
     }
-    var pair = MergePair()
+    var block = MergeBlock()
     for (rank, merge) in merges.enumerated() {
-      guard pair.read(merge) else {
+      guard block.append(merge, UInt32(rank)) else {
+        try add(block, file: nil, replacing: false)  // of two errors the first is told
         throw InputError(
           .type, "two tokens with a space between them expected, found \"\(merge)\"", subject: "tokenizer.ggml.merges")
       }
-      try add(pair, UInt32(rank), replacing: false)
+      if block.isFull {
+        try add(block, file: nil, replacing: false)
+        block.removeAll()
+      }
     }
+    try add(block, file: nil, replacing: false)
     seal()
   }
 

@@ -14,30 +14,24 @@ enum ByteHash {
     return product.high ^ product.low
   }
 
-  /// - Parameter range: inside `bytes`, which the subscripts check.
+  /// - Parameter range: inside `bytes`, which the loads check.
   @inline(__always)
   static func hash(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, seed: UInt64) -> UInt64 {
-    var value = seed ^ UInt64(truncatingIfNeeded: end - start)
+    let count = end - start
+    var value = seed ^ UInt64(truncatingIfNeeded: count)
     var index = start
-    while index + 8 <= end {
-      value = mix(value ^ word(bytes, index), 0xE703_7ED1_A0B4_28DB)
+    while index + 8 < end {
+      value = mix(value ^ ByteWords.word(bytes, index), 0xE703_7ED1_A0B4_28DB)
       index += 8
     }
-    if index < end {
-      var tail: UInt64 = 0
-      while index < end {
-        tail = tail << 8 | UInt64(bytes[index])
-        index += 1
-      }
-      value = mix(value ^ tail, 0x8EBC_6AF0_9C88_C6E3)
-    }
+    let tail = count >= 8 ? ByteWords.word(bytes, end - 8) : ByteWords.short(bytes, start, count)
+    value = mix(value ^ tail, 0x8EBC_6AF0_9C88_C6E3)
     return mix(value ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F)
   }
 
+  /// Of two words.
   @inline(__always)
-  private static func word(_ bytes: Span<UInt8>, _ index: Int) -> UInt64 {
-    // The last byte is inside, so all eight are.
-    precondition(index >= 0 && index + 8 <= bytes.count)
-    return unsafe bytes.bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: index, as: UInt64.self)
+  static func hash(_ low: UInt64, _ high: UInt64, seed: UInt64) -> UInt64 {
+    mix(mix(low ^ seed, 0xE703_7ED1_A0B4_28DB) ^ high, 0x8EBC_6AF0_9C88_C6E3)
   }
 }

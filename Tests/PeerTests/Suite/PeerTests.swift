@@ -135,4 +135,32 @@ struct PeerTests {
   func hasThePerplexityOfLlamaCpp() throws {
     try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.wikitext])
   }
+
+  /// Every value within 1 %, and each tool's files read by the other.
+  @Test func measuresTheImportanceOfLlamaImatrix() throws {
+    try Peers.run(
+      "importance.py",
+      [venv, CommandRun.quern, tiny, Fixtures.path("text/python-docs-calibrate.txt"), "--chunks", "8"])
+    if PeerTests.hasSmolLM2, FileManager.default.fileExists(atPath: PeerTests.wikitext) {
+      try Peers.run(
+        "importance.py", [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M"])
+    }
+  }
+
+  /// Mean divergence and change of probability within 1e-4 of transformers' in float64, the same choices.
+  @Test func driftIsThatOfFloat64() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("drift_float64.py", [venv, CommandRun.quern, text, tiny])
+    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
+    try Peers.run(
+      "drift_float64.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "2", "--types", "Q8_0,Q4_K_M"])
+  }
+
+  /// Every statistic of `--kl-divergence`, with the weights in blocks and written out.
+  @Test func driftIsThatOfLlamaCpp() throws {
+    let text = Fixtures.path("text/python-docs-evaluate.txt")
+    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, tiny])
+    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
+    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "8"])
+  }
 }

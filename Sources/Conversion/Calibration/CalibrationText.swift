@@ -1,0 +1,56 @@
+public import Bytes
+import Models
+import Tokenizers
+
+/// The texts that a model is calibrated on, cut into chunks of one length: the same number from each text, so that none
+/// drowns the others.
+public struct CalibrationText: Sendable {
+  public let paths: [String]
+  /// Tokens in a chunk.
+  public let context: Int
+  /// What the model is given, text after text.
+  let chunks: [[Int32]]
+
+  /// - Parameters:
+  ///   - tokens: of all texts together, at most.
+  ///   - context: tokens in a chunk.
+  /// - Throws: `LIMIT` for a text of less than a chunk.
+  public init(_ texts: [TextFile], for model: ModelInput, tokens: Int, context: Int = 512) throws(InputError) {
+    guard !texts.isEmpty, context >= 16, tokens >= context else {
+      throw InputError(
+        .limit, "\(tokens) tokens in chunks of \(context) of \(texts.count) texts are nothing to calibrate on",
+        remedy: "name at least one text and at least a chunk of 16 tokens")
+    }
+    var chunks: [[Int32]] = []
+    let tokenizer = model.tokenizer
+    for (index, text) in texts.enumerated() {
+      let ids = tokenizer.encode(text.bytes, addSpecial: true, parseSpecial: false)
+      let available = ids.count / context
+      guard available > 0 else {
+        throw InputError(
+          .limit, "the text has \(ids.count) tokens, a chunk of \(context) is needed", file: text.path,
+          remedy: "use a longer text or a shorter context")
+      }
+      // What remains is shared by the texts that remain, so that a short one leaves its share to the others.
+      let share = (tokens / context - chunks.count) / (texts.count - index)
+      let count = min(available, max(1, share))
+      for number in 0..<count {
+        // Spread over the whole text.
+        let start = number * available / count * context
+        var chunk = Array(ids[start..<start + context])
+        if tokenizer.addsBOS, let bos = tokenizer.bosID { chunk[0] = bos }
+        chunks.append(chunk)
+      }
+    }
+    (paths, self.context, self.chunks) = (texts.map(\.path), context, chunks)
+  }
+
+  /// `count` chunks spread over all texts, to be scored.
+  func probe(_ count: Int) throws(InputError) -> TextChunks {
+    let count = min(chunks.count, max(2, count))
+    let picked = (0..<count).map { chunks[$0 * chunks.count / count] }
+    return try TextChunks(Array(picked.joined()), context: context, bos: nil)
+  }
+
+  public var tokenCount: Int { chunks.count * context }
+}

@@ -1,0 +1,164 @@
+public import Bytes
+import Models
+import Quantization
+import Tensors
+
+/// Chooses the type of every tensor by what rounding it does to the model's predictions, so that the whole fits a number of
+/// bytes.
+///
+/// 1. Every tensor is rounded to the type that the recipe gives it, by the method of the conversion.
+/// 2. The KL divergence that each causes alone is measured on some chunks of the calibration text.
+/// 3. What other types would cause follows from their squared error on a sample of rows.
+/// 4. `Allocation` takes the set of types of least sum that fits.
+public struct TypeAllocation: Sendable {
+  private let plan: ConversionPlan
+  private let input: ModelInput
+  private let rounding: Converter.Rounding
+  private let text: CalibrationText
+  private let jobs: Int
+  private let stateBytes: Int
+
+  /// Chunks on which single tensors are measured.
+  private static let probeChunks = 4
+  /// Rows of a tensor whose error stands for all.
+  private static let sampledRows = 64
+  private static let menu: [DType] = [
+    .q2_K, .q3_K, .iq4_XS, .q4_K, .q5_K, .q6_K, .q8_0, .iq4_NL, .q5_0, .q5_1,
+  ]
+
+  public init(
+    _ plan: ConversionPlan, of input: ModelInput, rounding: Converter.Rounding, text: CalibrationText, jobs: Int,
+    stateBytes: Int
+  ) {
+    (self.plan, self.input, self.rounding) = (plan, input, rounding)
+    (self.text, self.jobs, self.stateBytes) = (text, jobs, stateBytes)
+  }
+
+  /// What was chosen.
+  public struct Result: Sendable {
+    public var plan: ConversionPlan
+    /// Sum of the KL divergences of single tensors, as the recipe has them and as chosen.
+    public var before: Double
+    public var after: Double
+  }
+
+  /// - Parameters:
+  ///   - fileBytes: of the whole output, at most.
+  ///   - scratch: a file that nobody else has, for the rounded tensors; it is left to the caller.
+  /// - Throws: `LIMIT` when even the smallest types do not fit.
+  public func solve(fileBytes: Int, scratch: OutputFile, progress: ProgressHandler? = nil) throws -> Result {
+    let tensors = try probes(scratch, progress)
+    let losses = try Attribution(
+      reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
+    ).divergences(of: tensors, progress: progress)
+
+    let entries = Dictionary(uniqueKeysWithValues: plan.entries.map { ($0.source.name, $0) })
+    let choices = try Parallel.map(tensors.count, jobs: jobs) { index in
+      try self.choices(for: entries[tensors[index].name]!, loss: losses[index])
+    }
+    // Padding differs by less than an alignment a tensor; what is over is found when the plan is made.
+    var budget = fileBytes - (plan.fileBytes - tensors.reduce(0) { $0 + entries[$1.name]!.byteCount })
+    while true {
+      guard let solved = Allocation(choices, budget: budget) else {
+        throw InputError(
+          .limit, "\(fileBytes) bytes are fewer than the smallest types take", subject: "--target-size",
+          remedy: "give a larger size")
+      }
+      let types = zip(tensors, zip(choices, solved.chosen)).map { ($0.name, $1.0[$1.1].type) }
+      let retyped = try plan.retyped(Dictionary(uniqueKeysWithValues: types), note: "allocated")
+      if retyped.fileBytes <= fileBytes {
+        return Result(plan: retyped, before: losses.reduce(0, +), after: solved.loss)
+      }
+      budget -= retyped.fileBytes - fileBytes
+    }
+  }
+
+  /// Every tensor that the plan quantizes, rounded, in `scratch`.
+  private func probes(_ scratch: OutputFile, _ progress: ProgressHandler?) throws -> [Tensor] {
+    var tensors: [Tensor] = []
+    var position = 0
+    func keep(_ tensor: Tensor) throws {
+      let bytes = try tensor.read(rows: 0..<tensor.rows)
+      try unsafe scratch.write(bytes.span.bytes, at: position)
+      tensors.append(
+        try Tensor(
+          name: tensor.name, dtype: tensor.dtype, shape: tensor.shape,
+          source: ScratchRows(file: scratch, offset: position)))
+      position += bytes.count
+    }
+    let quantized = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
+    var inBlocks: Set<String> = []
+    if let feedback = rounding.feedback {
+      var options = feedback.options
+      options.isSequential = false
+      let run = FeedbackRun(
+        model: input.model, types: plan.quantizedTypes, text: feedback.text, options: options, jobs: jobs)
+      try run.run(progress: progress) { layer in
+        for tensor in layer.tensors {
+          inBlocks.insert(tensor.name)
+          try keep(tensor)
+        }
+      }
+    }
+    for entry in quantized where !inBlocks.contains(entry.source.name) {
+      let rows = RoundedRows(tensor: entry.source, type: entry.type, rounding: rounding)
+      try keep(try Tensor(name: entry.source.name, dtype: entry.type, shape: entry.source.shape, source: rows))
+    }
+    return tensors
+  }
+
+  private func choices(for entry: ConversionPlan.Entry, loss: Double) throws -> [Allocation.Choice] {
+    let types = TypeAllocation.menu.filter { entry.source.columns % $0.blockElements == 0 }
+    let base = try sampledError(entry.source, entry.type)
+    return try (types.contains(entry.type) ? types : types + [entry.type]).map { type in
+      Allocation.Choice(
+        type: type, bytes: try type.byteCount(of: entry.source.shape.elementCount),
+        loss: base > 0 ? max(0, loss) * (try sampledError(entry.source, type)) / base : 0)
+    }
+  }
+
+  /// Squared error of plain rounding on rows spread over the tensor.
+  private func sampledError(_ tensor: Tensor, _ type: DType) throws -> Double {
+    let count = min(tensor.rows, TypeAllocation.sampledRows)
+    let rounded = try Tensor(
+      name: tensor.name, dtype: type, shape: tensor.shape,
+      source: RoundedRows(tensor: tensor, type: type, rounding: rounding))
+    var sum = 0.0
+    for index in 0..<count {
+      let row = index * tensor.rows / count
+      let (a, b) = (try tensor.values(of: row..<row + 1), try rounded.values(of: row..<row + 1))
+      for (x, y) in zip(a, b) { sum += Double((x - y) * (x - y)) }
+    }
+    return sum
+  }
+}
+
+/// Rows in a file that is still being written.
+private struct ScratchRows: TensorSource {
+  let file: OutputFile
+  let offset: Int
+
+  func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+    guard try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes) == bytes.count else {
+      throw InputError(.changed, "the file of rounded tensors was cut short", file: file.path)
+    }
+  }
+}
+
+/// A tensor's rows, rounded when they are read.
+private struct RoundedRows: TensorSource {
+  let tensor: Tensor
+  let type: DType
+  let rounding: Converter.Rounding
+
+  func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
+    for (index, row) in rows.enumerated() {
+      let values = try tensor.values(of: row..<row + 1)
+      let stored = try rounding.quantize(values.span, of: tensor, row: row, as: type)
+      unsafe stored.withUnsafeBytes { source in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[index * rowBytes..<(index + 1) * rowBytes])
+          .copyMemory(from: source)
+      }
+    }
+  }
+}

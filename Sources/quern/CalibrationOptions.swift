@@ -1,0 +1,136 @@
+import ArgumentParser
+import Bytes
+import Conversion
+import Quantization
+
+/// Flags that spend time to lose less at the same size.
+struct CalibrationOptions: ParsableArguments {
+  enum Method: String, ExpressibleByArgument, CaseIterable {
+    case rtn, gptq
+  }
+
+  enum Quality: String, ExpressibleByArgument, CaseIterable {
+    case best
+  }
+
+  @Option(
+    help: ArgumentHelp(
+      "How weights are rounded: rtn, each to the nearest, the same bytes as llama-quantize; or gptq, each error made good by "
+        + "the columns after it, with the text of --calibration.", valueName: "method"))
+  var method: Method?
+
+  @Option(
+    help: ArgumentHelp(
+      "How the scales of a block are found: standard, as ggml does; or thorough, moved on while the error falls. "
+        + "(default: thorough with gptq, else standard)", valueName: "search"))
+  var search: Converter.Rounding.Search?
+
+  @Option(
+    help: ArgumentHelp(
+      "A text to calibrate on. Repeatable: every text gets the same share. Use texts of the kinds that the model will see.",
+      valueName: "file"))
+  var calibration: [String] = []
+
+  @Option(help: ArgumentHelp("Tokens of all calibration texts together.", valueName: "count"))
+  var calibrationTokens = 131_072
+
+  @Option(help: ArgumentHelp("Tokens in a chunk of calibration text.", valueName: "count"))
+  var calibrationContext = 512
+
+  @Flag(
+    help: """
+      Choose every tensor's type by what rounding it does to the model's predictions, within the size that --type alone \
+      would have, or that of --target-size.
+      """)
+  var allocate = false
+
+  @Option(
+    help: ArgumentHelp("Choose types for a file of this size, such as 4.5G; implies --allocate.", valueName: "size"))
+  var targetSize: ByteSize?
+
+  @Option(help: ArgumentHelp("The same by bits a weight, such as 4.8.", valueName: "bits"))
+  var targetBpw: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      "best: what measurement says is best, --method gptq --allocate. Takes the time of some passes over the text.",
+      valueName: "quality"))
+  var quality: Quality?
+
+  @Option(
+    name: .customLong("gptq"),
+    help: ArgumentHelp(
+      "Change how gptq works: damping=0.01, order=importance|natural, sequential=on|off, asymmetry=0.25, refine=on|off. "
+        + "Repeatable.", valueName: "key=value"))
+  var settings: [FeedbackSetting] = []
+
+  var usesFeedback: Bool { (method ?? (quality == .best ? .gptq : .rtn)) == .gptq }
+  var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
+
+  func validate() throws {
+    if usesFeedback || allocates, calibration.isEmpty {
+      throw ValidationError("Give the text to calibrate on with --calibration.")
+    }
+    if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
+    if targetSize != nil, targetBpw != nil { throw ValidationError("Give either --target-size or --target-bpw.") }
+    if let targetBpw, !(targetBpw > 0 && targetBpw <= 32) { throw ValidationError("--target-bpw is from 0 to 32.") }
+    if !(16...1 << 20).contains(calibrationContext) || calibrationTokens < calibrationContext {
+      throw ValidationError("--calibration-tokens must hold a chunk of --calibration-context, which is at least 16.")
+    }
+  }
+
+  /// - Returns: `nil` when nothing is to be calibrated.
+  func text(for input: ModelInput) throws -> CalibrationText? {
+    guard usesFeedback || allocates else { return nil }
+    return try CalibrationText(
+      calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext)
+  }
+
+  func rounding(importance: ImportanceMatrix?, text: CalibrationText?) -> Converter.Rounding {
+    var options = FeedbackOptions()
+    for setting in settings { setting.apply(&options) }
+    return Converter.Rounding(
+      importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
+      feedback: usesFeedback ? text.map { ($0, options) } : nil)
+  }
+
+  /// Bytes of the output that types are chosen for.
+  func targetBytes(_ plan: ConversionPlan) -> Int? {
+    guard allocates else { return nil }
+    if let targetSize { return targetSize.bytes }
+    if let targetBpw { return plan.fileBytes(atBitsPerWeight: targetBpw) }
+    return plan.fileBytes
+  }
+}
+
+extension Converter.Rounding.Search: ExpressibleByArgument {}
+
+/// `KEY=VALUE` of `--gptq`.
+struct FeedbackSetting: ExpressibleByArgument {
+  private let change: @Sendable (inout FeedbackOptions) -> Void
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+    guard parts.count == 2 else { return nil }
+    let switches = ["on": true, "off": false]
+    switch (parts[0], parts[1]) {
+    case ("damping", let text):
+      guard let value = Double(text), value > 0, value <= 1 else { return nil }
+      change = { $0.damping = value }
+    case ("asymmetry", let text):
+      guard let value = Double(text), (0...1).contains(value) else { return nil }
+      change = { $0.asymmetry = value }
+    case ("order", "importance"): change = { $0.isOrdered = true }
+    case ("order", "natural"): change = { $0.isOrdered = false }
+    case ("sequential", let text):
+      guard let value = switches[text] else { return nil }
+      change = { $0.isSequential = value }
+    case ("refine", let text):
+      guard let value = switches[text] else { return nil }
+      change = { $0.refines = value }
+    default: return nil
+    }
+  }
+
+  func apply(_ options: inout FeedbackOptions) { change(&options) }
+}

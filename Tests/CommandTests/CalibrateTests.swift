@@ -1,0 +1,93 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `quern calibrate` as a user runs it.
+@Suite struct CalibrateTests {
+  private let tiny = Fixtures.path("tiny-llama")
+  private let text = Fixtures.path("text/python-docs-calibrate.txt")
+
+  private func calibrate(_ out: String, _ arguments: [String] = []) throws -> CommandRun {
+    try CommandRun(
+      CommandRun.quern, ["calibrate", tiny, "--text", text, "--chunks", "5", "--ctx", "64", "-o", out] + arguments)
+  }
+
+  @Test func writesAMatrixThatConvertTakes() throws {
+    let folder = try TemporaryFolder()
+    let out = folder.path("imatrix.gguf")
+    let run = try calibrate(out, ["--json", "--output-tensor"])
+    #expect(run.code == 0, "\(run.errors)")
+    let report = try #require(JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+    #expect(report["output"] as? String == out)
+    #expect(report["entries"] as? Int == 43)
+    #expect(report["chunks"] as? Int == 5)
+    #expect(report["tokens"] as? Int == 320)
+    #expect(report["seconds"] is Double)
+    let coverage = try #require(report["coverage"] as? [String: Any])
+    #expect(Set(coverage.keys) == ["unseen_experts", "dead_channels", "exploding_channels"])
+    let converted = try CommandRun.quern(
+      "convert", tiny, "--type", "IQ2_S", "--imatrix", out, "-o", folder.path("iq2.gguf"), "-q")
+    #expect(converted.code == 0, "\(converted.errors)")
+    #expect(try Set(FileManager.default.contentsOfDirectory(atPath: folder.path)) == ["imatrix.gguf", "iq2.gguf"])
+  }
+
+  /// Neither threads nor the number of chunks whose states fit the memory change a byte.
+  @Test(arguments: [["-j", "1"], ["-j", "2"], ["-j", "7"], ["--memory", "64M"]])
+  func sameBytesAtAnyJobsAndMemory(_ arguments: [String]) throws {
+    let folder = try TemporaryFolder()
+    for (name, arguments) in [("a", []), ("b", arguments)] {
+      let run = try calibrate(folder.path(name), arguments)
+      #expect(run.code == 0, "\(run.errors)")
+    }
+    #expect(FileManager.default.contentsEqual(atPath: folder.path("a"), andPath: folder.path("b")))
+  }
+
+  @Test func theNameTellsTheForm() throws {
+    let folder = try TemporaryFolder()
+    for (name, arguments, isGGUF) in [
+      ("a.gguf", [], true), ("a.dat", [], false), ("b.dat", ["--format", "gguf"], true),
+      ("c", ["--format", "dat"], false),
+    ] {
+      let run = try calibrate(folder.path(name), arguments)
+      #expect(run.code == 0, "\(run.errors)")
+      let bytes = try Data(contentsOf: URL(fileURLWithPath: folder.path(name)))
+      #expect(bytes.starts(with: Data("GGUF".utf8)) == isGGUF)
+    }
+  }
+
+  @Test func mergingCountsBothFiles() throws {
+    let folder = try TemporaryFolder()
+    for form in ["gguf", "dat"] {
+      let first = folder.path("first." + form)
+      #expect(try calibrate(first).code == 0)
+      let run = try calibrate(folder.path("both." + form), ["--merge", first, "--merge", first, "--json"])
+      #expect(run.code == 0, "\(run.errors)")
+      let report = try #require(JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+      #expect(report["chunks"] as? Int == 15)
+    }
+  }
+
+  @Test func refusesToOverwriteWithoutForce() throws {
+    let folder = try TemporaryFolder()
+    let out = try folder.write("imatrix.gguf", "precious")
+    let refused = try calibrate(out)
+    #expect(refused.code == 74)
+    #expect(try String(contentsOfFile: out, encoding: .utf8) == "precious")
+    #expect(try calibrate(out, ["--force"]).code == 0)
+  }
+
+  @Test func aTextOfLessThanTwoChunksIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let short = try folder.write("short.txt", "too little")
+    let run = try CommandRun.quern("calibrate", tiny, "--text", short, "-o", folder.path("i.gguf"))
+    #expect(run.code == 65)
+    #expect(run.errors.contains("short.txt") && run.errors.contains("[LIMIT]"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["short.txt"])
+  }
+
+  @Test(arguments: [["--ctx", "8"], ["--chunks", "0"], ["--format", "json"]])
+  func wrongUsageIsExitCode2(_ arguments: [String]) throws {
+    let run = try CommandRun(CommandRun.quern, ["calibrate", "x", "--text", "x", "-o", "y"] + arguments)
+    #expect(run.code == 2)
+  }
+}
