@@ -51,6 +51,7 @@ struct Verify: ParsableCommand {
     }
     if logits == nil, text == nil {
       if gates.areStated { throw ValidationError("A gate on drift needs --text.") }
+      if proof.attribute { throw ValidationError("--attribute needs --text.") }
       if output.isAsked { throw ValidationError("A report of drift needs --text.") }
     }
     if logits != nil, proof.attribute { throw ValidationError("--attribute needs the model that --against names.") }
@@ -67,12 +68,12 @@ struct Verify: ParsableCommand {
     let tasks = try questions.tasks.map { try TaskFile(reading: $0) }
     let candidates = try models.map { try ModelInput(opening: $0) }
     let reference = try against.map { try reading.open($0, console, jobs: compute.threads) }
+    let options = walk.options(compute, console, arithmetic.chosen(console))
     let questioning: TaskRun? =
       if let tasks, let reference {
-        try TaskRun(
-          candidates: candidates, reference: reference, tasks: tasks, options: walk.options(compute, console))
+        try TaskRun(candidates: candidates, reference: reference, tasks: tasks, options: options)
       } else { nil }
-    let report = try drift(of: candidates, from: reference, gates, hashes: files.areAsked, console)
+    let report = try drift(of: candidates, from: reference, options, gates, hashes: files.areAsked, console)
     if let report { try files.write(report) }
     let results = try questioning?.run(progress: console.progress()) ?? []
     if results.count == 1 { try questions.write(results[0]) }
@@ -88,10 +89,10 @@ struct Verify: ParsableCommand {
 
   /// `nil` when there is no text to measure on.
   private func drift(
-    of candidates: [ModelInput], from reference: ModelInput?, _ gates: Gates, hashes: Bool, _ console: Console
+    of candidates: [ModelInput], from reference: ModelInput?, _ options: WalkOptions, _ gates: Gates, hashes: Bool,
+    _ console: Console
   ) throws -> DriftReport? {
     let text = try text.map { try TextFile(reading: $0) }
-    let options = walk.options(compute, console, arithmetic.chosen(console))
     if let logits {
       return try LogitsVerification(
         candidates: candidates, logits: logits, text: text, options: options, gates: gates, hashes: hashes

@@ -49,7 +49,7 @@ public struct TaskRun {
   private func scores(
     of model: ModelInput, _ activity: String, _ progress: ProgressHandler?
   ) throws -> [ItemScores] {
-    let pass = try ForwardPass(model.model, jobs: options.jobs)
+    let pass = try ForwardPass(model.model, jobs: options.jobs, arithmetic: options.arithmetic)
     let answers = try SequenceScoring(plan.sequences, stateBytes: options.stateBytes) { done, total in
       progress?(Progress(activity, unit: .steps, done: done, total: total))
     }.logLikelihoods(of: pass)
