@@ -16,9 +16,10 @@ struct TaskArguments: ParsableArguments {
       valueName: "file"))
   var tasksResults: String?
 
-  func validate(hasReference: Bool) throws {
+  func validate(hasReference: Bool, models: Int) throws {
     if tasks != nil, !hasReference { throw ValidationError("--tasks needs the model that --against names.") }
     if tasksResults != nil, tasks == nil { throw ValidationError("--tasks-results goes with --tasks.") }
+    if tasksResults != nil, models > 1 { throw ValidationError("--tasks-results takes one model.") }
   }
 
   func write(_ report: TaskReport) throws {

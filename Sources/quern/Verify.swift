@@ -51,52 +51,56 @@ struct Verify: ParsableCommand {
     }
     if logits == nil, text == nil {
       if gates.areStated { throw ValidationError("A gate on drift needs --text.") }
+      if proof.attribute { throw ValidationError("--attribute needs --text.") }
       if output.isAsked { throw ValidationError("A report of drift needs --text.") }
     }
     if logits != nil, proof.attribute { throw ValidationError("--attribute needs the model that --against names.") }
-    if questions.tasks != nil, models.count > 1 {
-      throw ValidationError("--tasks takes one model at a time.")
-    }
-    try questions.validate(hasReference: against != nil)
+    try questions.validate(hasReference: against != nil, models: models.count)
   }
 
   func run() throws {
     let console = shared.console
+    let gates = try gates.limits()
+    if logits != nil, gates[.maximumLayerError] != nil {
+      throw ValidationError("--max-layer-error needs --against: a file of logits has no layers.")
+    }
     let files = try output.files(sparing: models + [against, logits, text].compactMap(\.self))
     let tasks = try questions.tasks.map { try TaskFile(reading: $0) }
     let candidates = try models.map { try ModelInput(opening: $0) }
     let reference = try against.map { try reading.open($0, console, jobs: compute.threads) }
+    let options = walk.options(compute, console, arithmetic.chosen(console))
     let questioning: TaskRun? =
       if let tasks, let reference {
-        try TaskRun(
-          candidate: candidates[0], reference: reference, tasks: tasks, options: walk.options(compute, console))
+        try TaskRun(candidates: candidates, reference: reference, tasks: tasks, options: options)
       } else { nil }
-    let report = try drift(of: candidates, from: reference, hashes: files.areAsked, console)
-    let results = try questioning?.run(progress: console.progress())
+    let report = try drift(of: candidates, from: reference, options, gates, hashes: files.areAsked, console)
     if let report { try files.write(report) }
-    try results.map(questions.write)
+    let results = try questioning?.run(progress: console.progress()) ?? []
+    if results.count == 1 { try questions.write(results[0]) }
     if shared.json {
-      print(JSONText.merged([report?.json, results.map { .object([("tasks", $0.json)]) }]).text(indented: true))
+      let tasks = results.count == 1 ? results[0].json : .array(results.map(\.json))
+      print(JSONText.merged([report?.json, results.isEmpty ? nil : .object([("tasks", tasks)])]).text(indented: true))
     } else {
-      print([report?.summary, results?.text].compactMap(\.self).joined(separator: "\n\n"))
+      let tables = results.map { results.count == 1 ? $0.text : "\(printable($0.candidate))\n\($0.text)" }
+      print(([report?.summary].compactMap(\.self) + tables).joined(separator: "\n\n"))
     }
     if let failed = report?.failure { throw failed }
   }
 
   /// `nil` when there is no text to measure on.
   private func drift(
-    of candidates: [ModelInput], from reference: ModelInput?, hashes: Bool, _ console: Console
+    of candidates: [ModelInput], from reference: ModelInput?, _ options: WalkOptions, _ gates: Gates, hashes: Bool,
+    _ console: Console
   ) throws -> DriftReport? {
     let text = try text.map { try TextFile(reading: $0) }
-    let options = walk.options(compute, console, arithmetic.chosen(console))
     if let logits {
       return try LogitsVerification(
-        candidates: candidates, logits: logits, text: text, options: options, gates: gates.limits(), hashes: hashes
+        candidates: candidates, logits: logits, text: text, options: options, gates: gates, hashes: hashes
       ).run(progress: console.progress())
     }
     guard let text, let reference else { return nil }
     return try Verification(
-      candidates: candidates, reference: reference, text: text, options: options, gates: gates.limits(),
+      candidates: candidates, reference: reference, text: text, options: options, gates: gates,
       extras: proof.extras(hashes: hashes)
     ).run(progress: console.progress())
   }

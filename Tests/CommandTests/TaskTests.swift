@@ -87,6 +87,18 @@ import Testing
     }
   }
 
+  @Test func severalModelsAnswerBesideOneReference() throws {
+    let run = try CommandRun.quern("verify", small, tiny, "--against", small, "--tasks", try tasks(), "--json", "-q")
+    #expect(run.code == 0, "\(run.errors)")
+    let reports = try #require(try object(run.output)["tasks"] as? [[String: Any]])
+    #expect(reports.compactMap { $0["model"] as? String } == [small, tiny])
+    let same = reports.compactMap { (($0["all"] as? [String: Any])?["acc"] as? [String: Double])?["same_choice"] }
+    #expect(same.count == 2 && same[0] == 1)
+    let refused = try CommandRun.quern(
+      "verify", small, tiny, "--against", small, "--tasks", "x", "--tasks-results", folder.path("r.json"))
+    #expect(refused.code == 2)
+  }
+
   @Test func aTableFollowsTheDrift() throws {
     let run = try CommandRun.quern(
       "verify", small, "--against", tiny, "--text", text, "--chunks", "2", "--ctx", "64", "--tasks", try tasks(), "-q")
@@ -123,6 +135,7 @@ import Testing
   @Test(arguments: [
     [], ["--text", "x", "--against", "y", "--logits", "z"], ["--against", "y"], ["--logits", "z", "--tasks", "t"],
     ["--against", "y", "--text", "x", "--tasks-results", "r"], ["--against", "y", "--tasks", "t", "--max-kld", "1"],
+    ["--logits", "z", "--max-layer-error", "1"],
   ]) func whatCannotBeMeasuredIsWrongUsage(_ flags: [String]) throws {
     let run = try CommandRun(CommandRun.quern, ["verify", small] + flags)
     #expect(run.code == 2, "\(run.errors)")

@@ -48,7 +48,8 @@ public struct TaskReport: Sendable {
   /// Everything, with each item's choices and log-likelihoods.
   public var json: JSONText {
     .object([
-      ("file", .string(file)), ("format", .string(format.rawValue)), ("items", .int(items.count)),
+      ("model", .string(candidate)), ("file", .string(file)), ("format", .string(format.rawValue)),
+      ("items", .int(items.count)),
       ("tasks", .array(groups.map(TaskReport.json))), ("all", all.map(TaskReport.json) ?? .null),
       (
         "choices",

@@ -63,6 +63,7 @@ public struct Evaluation {
         _ = try finite(token.quantized, pass)
         total.add(token)
       }
+      if rows.upperBound == text.scored.upperBound { total.endBlock() }
       return total.quantized.perplexity
     }
     return total
