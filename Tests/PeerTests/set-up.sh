@@ -30,7 +30,7 @@ if [ ! -x "$venv/llama.cpp/build/bin/llama-quantize" ]; then
     cd "$venv/llama.cpp"
     cmake -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
-    ninja -C build llama-quantize llama-perplexity
+    ninja -C build llama-quantize llama-perplexity llama-imatrix
   ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
 fi
 
