@@ -160,3 +160,11 @@ void quern_round_levels(const struct quern_levels *f, const struct quern_feedbac
                         const struct quern_scales *s) {
   clone_in_use()->round_levels(f, block, rows, stride, s);
 }
+
+void quern_subtract_strip(const double *strip, int64_t depth, int64_t row, double *a, int64_t stride) {
+  clone_in_use()->subtract_strip(strip, depth, row, a, stride);
+}
+
+void quern_solve_strip(const double *corner, int64_t depth, double *tile) {
+  clone_in_use()->solve_strip(corner, depth, tile);
+}

@@ -54,6 +54,8 @@ struct quern_clone {
                          int64_t weights, int64_t rows, int64_t stride);
   void (*round_levels)(const struct quern_levels *f, const struct quern_feedback *b, int64_t rows, int64_t stride,
                        const struct quern_scales *s);
+  void (*subtract_strip)(const double *strip, int64_t depth, int64_t row, double *a, int64_t stride);
+  void (*solve_strip)(const double *corner, int64_t depth, double *tile);
   struct quern_format formats[QUERN_TYPES];
 };
 

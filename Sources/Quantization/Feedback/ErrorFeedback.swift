@@ -9,9 +9,6 @@ public struct ErrorFeedback: Sendable {
   let layout: LevelLayout?
   let refines: Bool
 
-  /// Columns between two products with the errors of all columns before.
-  private static let tile = 256
-
   /// - Parameters:
   ///   - factor: of the inputs of this weight, with blocks and groups of `type`.
   ///   - refines: whether scales are moved after ggml's search, and those of a group again when its turn comes.
@@ -19,9 +16,6 @@ public struct ErrorFeedback: Sendable {
     (self.type, self.factor, self.refines) = (type, factor, refines)
     layout = LevelLayout(type)
   }
-
-  /// Weights that share a scale in `type`: what `FeedbackFactor` must keep together.
-  public static func groupSize(_ type: DType) -> Int { LevelLayout(type)?.groupSize ?? type.blockElements }
 
   /// What rounding some rows came to.
   public struct Result: Sendable {
@@ -32,24 +26,32 @@ public struct ErrorFeedback: Sendable {
     public var loss: Double
   }
 
-  /// The bytes of a row may depend on how many rows are rounded with it, by the order of sums in a product of matrices:
-  /// divide a weight always alike.
+  /// The bytes of a row do not depend on what rows are rounded with it.
   ///
-  /// - Parameter w: (rows, columns), finite.
+  /// - Parameters:
+  ///   - w: (rows, columns), finite.
+  ///   - scratch: no other thread may use it meanwhile; `nil` for one of its own.
   /// - Throws: `LIMIT` when memory cannot be had.
-  public func quantize(_ w: MatrixView) throws(InputError) -> Result { try quantize(w, byDefinition: false) }
+  public func quantize(_ w: MatrixView, _ scratch: ProductScratch? = nil) throws(InputError) -> Result {
+    try quantize(w, scratch, byDefinition: false)
+  }
 
   /// The definition of `quantize`: row by row and weight by weight.
-  package func quantizeReference(_ w: MatrixView) throws(InputError) -> Result { try quantize(w, byDefinition: true) }
+  package func quantizeReference(_ w: MatrixView) throws(InputError) -> Result {
+    try quantize(w, nil, byDefinition: true)
+  }
 
-  private func quantize(_ w: MatrixView, byDefinition: Bool) throws(InputError) -> Result {
+  private func quantize(
+    _ w: MatrixView, _ scratch: ProductScratch?, byDefinition: Bool
+  ) throws(InputError) -> Result {
     let n = w.columns
+    let scratch = try scratch ?? ProductScratch()
     precondition(n == factor.order.count && n % type.blockElements == 0, "a weight of another width")
-    var panel = try FeedbackPanel(w, factor, tile: ErrorFeedback.tile)
+    var panel = try FeedbackPanel(w, factor, scratch)
     let rowBytes = try type.byteCount(of: n)
     var result = Result(bytes: [UInt8](repeating: 0, count: w.rows * rowBytes), loss: 0)
-    for start in stride(from: 0, to: n, by: ErrorFeedback.tile) {
-      panel.begin(start..<min(n, start + ErrorFeedback.tile), factor)
+    for start in stride(from: 0, to: n, by: FeedbackFactor.tile) {
+      panel.begin(start..<min(n, start + FeedbackFactor.tile), factor, scratch)
       for first in stride(from: start, to: panel.tile.upperBound, by: type.blockElements) {
         let block = FeedbackBlock(self, first: first)
         if !byDefinition { block.takeUpErrors(in: panel) }

@@ -32,7 +32,7 @@ struct FeedbackBlock {
     guard feedback.layout != nil else { return }
     let before = panel.tile.lowerBound..<positions.lowerBound
     LevelKernels.takeUp(
-      errors: panel.errors[before], times: feedback.factor.coefficients[before, positions],
+      errors: panel.errors(before), times: feedback.factor.coefficients(before, positions),
       in: panel.compensated(positions))
   }
 
@@ -71,9 +71,9 @@ struct FeedbackBlock {
     var losses = [Double](repeating: 0, count: panel.stride)
     LevelKernels.round(
       LevelKernels.Block(
-        coefficients: feedback.factor.coefficients[positions, positions], places: places.map { Int32($0) },
+        coefficients: feedback.factor.coefficients(positions, positions), places: places.map { Int32($0) },
         costs: costs, refines: feedback.refines, target: panel.target[positions], compensated: x,
-        errors: panel.errors[positions]),
+        errors: panel.errors(positions)),
       &block.scales, layout.kernelFormat, rows: panel.stride, levels: &block.levels, losses: &losses)
     var span = bytes.mutableSpan
     var blocks = unsafe span.mutableBytes
@@ -90,8 +90,8 @@ struct FeedbackBlock {
     var loss = 0.0
     for row in 0..<panel.rows {
       let place = unsafe LevelBlock.Row(
-        target: panel.target.view.pointer + row, errors: panel.errors.view.pointer + row,
-        compensated: panel.compensated.view.pointer + row, stride: panel.stride, tile: panel.tile)
+        target: panel.target.view.pointer + row, errors: panel.errors(panel.tile).pointer + row,
+        compensated: panel.compensated(panel.tile).pointer + row, stride: panel.stride, tile: panel.tile)
       loss += unsafe block.round(place, into: &blocks, at: row * type.blockBytes)
     }
     return loss
@@ -108,7 +108,7 @@ struct FeedbackBlock {
     for (index, place) in places.enumerated() {
       let position = positions.lowerBound + index
       let (x, w) = unsafe (x.pointer(row: index), panel.target.view.pointer(row: position))
-      let e = unsafe panel.errors.view.pointer(row: position)
+      let e = unsafe panel.errors(positions).pointer(row: index)
       for row in 0..<panel.rows {
         let difference = unsafe x[row] - stored[row * size + place]
         loss += Double(costs[place]) * Double(difference * difference)
@@ -118,8 +118,9 @@ struct FeedbackBlock {
     }
     let rest = positions.upperBound..<panel.tile.upperBound
     if !rest.isEmpty {
-      panel.compensated(rest).assign(
-        transposed: feedback.factor.coefficients[positions, rest], times: panel.errors[positions], keeping: 1)
+      LevelKernels.takeUp(
+        errors: panel.errors(positions), times: feedback.factor.coefficients(positions, rest),
+        in: panel.compensated(rest))
     }
     return loss
   }

@@ -7,7 +7,7 @@ struct LevelBlock {
   @unsafe struct Row {
     /// What the rounded row should come to.
     var target: UnsafeMutablePointer<Float>
-    /// Target less rounded.
+    /// Of the columns `tile`, target less rounded.
     var errors: UnsafeMutablePointer<Float>
     /// The columns `tile`, with what the errors so far add to them.
     var compensated: UnsafeMutablePointer<Float>
@@ -55,11 +55,11 @@ struct LevelBlock {
       // What is stored as no number, its scale being beyond all halves, has no error that could be made good.
       let rest = unsafe row.target[(first + index) * row.stride] - stored
       let error = rest.isFinite ? rest : 0
-      unsafe row.errors[(first + index) * row.stride] = error
-      let coefficients = unsafe block.feedback.factor.coefficients.view.pointer(row: first + index)
+      unsafe row.errors[(first + index - row.tile.lowerBound) * row.stride] = error
+      let coefficients = block.feedback.factor.coefficients(first + index..<first + index + 1, row.tile)
       let end = unsafe max(row.tile.upperBound - first, index + 1)
       for next in index + 1..<end {
-        let added = unsafe coefficients[first + next] * error
+        let added = unsafe coefficients.pointer[first + next - row.tile.lowerBound] * error
         unsafe x[next * row.stride] += added
       }
     }
