@@ -142,8 +142,8 @@ struct quern_divergence_sums quern_row_divergence_sums(
 int64_t quern_row_index(const float *x, float value, int64_t count) { return rows()->index(x, value, count); }
 
 void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
-                         const float *weights, const struct quern_scales *s, int rounds) {
-  clone_in_use()->refine_levels(f, rows, x, stride, weights, s, rounds);
+                         const float *weights, bool weighs_rows, const struct quern_scales *s, int rounds) {
+  clone_in_use()->refine_levels(f, rows, x, stride, weights, weighs_rows, s, rounds);
 }
 
 void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,

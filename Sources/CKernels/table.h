@@ -47,7 +47,7 @@ struct quern_clone {
   bool (*all_finite)(const float *x, int64_t count);
   struct quern_rows rows;
   void (*refine_levels)(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride, const float *w,
-                        const struct quern_scales *s, int rounds);
+                        bool weighs_rows, const struct quern_scales *s, int rounds);
   void (*find_levels)(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
                       const struct quern_scales *s, uint8_t *levels);
   void (*take_up_errors)(const float *coefficients, int64_t width, int64_t count, const float *e, float *y,

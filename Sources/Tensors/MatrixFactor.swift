@@ -51,27 +51,27 @@ public import Bytes
     let tile = MatrixFactor.tile
     var end = padded
     while end > 0 {
-      let first = max(0, end - MatrixFactor.depth)
+      let (first, last) = (max(0, end - MatrixFactor.depth), end - 1)
       let (depth, tiles) = (end - first, first / tile)
       guard factorCorner(first..<end) else { return false }
       guard tiles > 0 else { break }
       // Strips are in the order of computation, the last row first.
       var corner = [Double](repeating: 0, count: depth * depth)
       for i in 0..<depth {
-        for k in i..<depth { unsafe corner[i * depth + k] = pointer(row: end - 1 - i)[end - 1 - k] }
+        for k in i..<depth { unsafe corner[i * depth + k] = pointer(row: last - i)[last - k] }
       }
       let strip = Strip(count: tiles * depth * tile)
       let done = corner
       try Parallel.forEach(tiles, jobs: jobs) { index in
         let place = unsafe strip.base + index * depth * tile
         for i in 0..<depth {
-          unsafe (place + i * tile).update(from: self.pointer(row: end - 1 - i) + index * tile, count: tile)
+          unsafe (place + i * tile).update(from: self.pointer(row: last - i) + index * tile, count: tile)
         }
         unsafe done.withUnsafeBufferPointer { done in
           if let corner = done.baseAddress { unsafe quern_solve_strip(corner, Int64(depth), place) }
         }
         for i in 0..<depth {
-          unsafe (self.pointer(row: end - 1 - i) + index * tile).update(from: place + i * tile, count: tile)
+          unsafe (self.pointer(row: last - i) + index * tile).update(from: place + i * tile, count: tile)
         }
       }
       // The longest rows first: what comes last is short.

@@ -62,9 +62,10 @@ struct quern_scales {
   int32_t *codes, *minimums;  // (groups, stride)
 };
 
-// Moves the scales of a block to where the weighted squared error is least. x (elements, stride), weights (elements).
+// Moves the scales of a block to where the weighted squared error is least. x (elements, stride), weights (elements) or, if
+// every row has its own, (elements, stride).
 void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
-                         const float *weights, const struct quern_scales *s, int rounds);
+                         const float *weights, bool weighs_rows, const struct quern_scales *s, int rounds);
 
 // The levels (elements, stride) nearest to x (elements, stride).
 void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,

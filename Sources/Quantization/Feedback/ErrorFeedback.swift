@@ -45,7 +45,7 @@ public struct ErrorFeedback: Sendable {
     _ w: MatrixView, _ scratch: ProductScratch?, byDefinition: Bool
   ) throws(InputError) -> Result {
     let n = w.columns
-    let scratch = try scratch ?? ProductScratch()
+    let scratch = if let scratch { scratch } else { try ProductScratch() }
     precondition(n == factor.order.count && n % type.blockElements == 0, "a weight of another width")
     var panel = try FeedbackPanel(w, factor, scratch)
     let rowBytes = try type.byteCount(of: n)

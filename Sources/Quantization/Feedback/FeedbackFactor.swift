@@ -1,4 +1,4 @@
-public import Bytes
+import Bytes
 public import Tensors
 
 /// How the error of one column is made good by the columns after it.
