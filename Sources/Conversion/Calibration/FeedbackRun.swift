@@ -115,7 +115,8 @@ struct FeedbackRun {
           let rows = matrix * size..<(matrix + 1) * size
           switch try factors[ColumnGroups(type)] {
           case .factor(let factor):
-            bytes[index] += try round(tensor, rows, ErrorFeedback(factor, type: type, refines: options.refines), scratch)
+            bytes[index] += try round(
+              tensor, rows, ErrorFeedback(factor, type: type, refines: options.refines), scratch)
           case .none(let reason):
             result.fallbacks.append(FeedbackFallback(tensor: tensor.name, expert: key.expert, reason: reason))
             bytes[index] += try round(tensor, rows, plainlyAs: type, factors.importance(tensor.columns))

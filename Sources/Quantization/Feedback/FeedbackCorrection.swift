@@ -22,7 +22,8 @@ public struct FeedbackCorrection: Sendable {
   ///   - before: T below its diagonal.
   ///   - costs: D.
   init(
-    _ cross: Matrix, scale: Double, factor s: MatrixFactor, before: PackedMatrix, costs: [Float], order: [Int], jobs: Int
+    _ cross: Matrix, scale: Double, factor s: MatrixFactor, before: PackedMatrix, costs: [Float], order: [Int],
+    jobs: Int
   ) throws {
     let n = s.size
     let after = try PackedMatrix(rows: n, columns: n)
