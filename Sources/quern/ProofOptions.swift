@@ -14,9 +14,13 @@ struct ProofOptions: ParsableArguments {
     if attributeChunks < 1 { throw ValidationError("--attribute-chunks takes a number from 1.") }
   }
 
-  /// - Parameter hashes: whether the files are hashed, for a report.
-  func extras(hashes: Bool) -> Verification.Extras {
-    Verification.Extras(hashes: hashes, attributionChunks: attribute ? attributeChunks : nil)
+  /// - Parameters:
+  ///   - hashes: whether the files are hashed, for a report.
+  ///   - arithmetic: that of the walk, whose floor is measured if it is not exact or if that is asked for.
+  func extras(hashes: Bool, _ arithmetic: ArithmeticOption) -> Verification.Extras {
+    Verification.Extras(
+      hashes: hashes, attributionChunks: attribute ? attributeChunks : nil,
+      floorChunks: arithmetic.floorChunks ?? (arithmetic.arithmetic == .f32 ? nil : 4))
   }
 }
 

@@ -146,16 +146,7 @@ import Testing
   /// The pass with every weight of one matrix scaled by 1.02.
   @Test func driftOfAChangedModelIsWhatItsLogitsSay() throws {
     let model = try Self.model("tiny-llama")
-    let changed = try ModelSource(
-      parameters: model.parameters,
-      tensors: model.tensors.map { tensor in
-        guard tensor.name == "blk.3.ffn_up.weight" else { return tensor }
-        let floats = try tensor.read(rows: 0..<tensor.rows)
-        let values = stride(from: 0, to: floats.count, by: 2).map { at in
-          Float(bitPattern: (UInt32(floats[at]) | UInt32(floats[at + 1]) << 8) << 16) * 1.02
-        }
-        return try Tensor(name: tensor.name, dtype: .f32, shape: tensor.shape, source: MemoryRows(values))
-      })
+    let changed = try model.replacing(AttributionTests.scaled("blk.3.ffn_up.weight", by: 1.02, in: model))
     let text = try Self.shortText()
     let (reference, pass) = try (ForwardPass(model, jobs: 2), ForwardPass(changed, jobs: 2))
     let walked = try Evaluation(text, stateBytes: 1).drift(of: [pass], from: reference)[0]

@@ -8,7 +8,7 @@ extension DriftReport {
     let shared: [(String, JSONText)] = [
       ("reference", reference.json), ("text", text.json), ("arithmetic", .string(arithmetic)),
       ("version", .string(version)), ("notes", .array(notes.map { .string($0) })),
-    ]
+    ] + (floor.map { [("floor", $0.json)] } ?? [])
     if candidates.count == 1 { return .object(candidates[0].members(text) + shared) }
     return .object(
       shared + [("candidates", .array(candidates.map { .object($0.members(text)) })), ("passed", .bool(passed))])

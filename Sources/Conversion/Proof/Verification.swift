@@ -17,9 +17,11 @@ public struct Verification {
     public var hashes = false
     /// What each tensor does alone, over so many chunks.
     public var attributionChunks: Int?
+    /// How far the arithmetic of the walk is from F32 on the reference, over so many chunks.
+    public var floorChunks: Int?
 
-    public init(hashes: Bool = false, attributionChunks: Int? = nil) {
-      (self.hashes, self.attributionChunks) = (hashes, attributionChunks)
+    public init(hashes: Bool = false, attributionChunks: Int? = nil, floorChunks: Int? = nil) {
+      (self.hashes, self.attributionChunks, self.floorChunks) = (hashes, attributionChunks, floorChunks)
     }
   }
 
@@ -39,6 +41,7 @@ public struct Verification {
     let chunks = try options.chunks(of: text, for: reference)
     for candidate in candidates { try checkTokens(of: candidate, chunks) }
     let plan = try options.plan([reference] + candidates, chunks)
+    let floor = try extras.floorChunks.map { try ArithmeticFloor.Walk(of: reference, chunks.first($0), options) }
     let walked = try walk(chunks, plan, progress)
     let attributed = try extras.attributionChunks.map { try attribute(chunks.first($0), plan, progress) }
     return DriftReport(
@@ -49,7 +52,8 @@ public struct Verification {
       text: DriftReport.TextFacts(
         path: text.path, name: ProofFacts.name(text.path), sha256: ProofFacts.sha256(text.bytes), chunks: chunks.count,
         context: chunks.context, tokensScored: chunks.scoredCount),
-      arithmetic: "\(options.arithmetic)", version: Version.current)
+      arithmetic: "\(options.arithmetic)", version: Version.current, floor: try floor?.run(progress),
+      notes: attributed == nil ? [] : unmeasured())
   }
 
   private func walk(
@@ -79,6 +83,12 @@ public struct Verification {
     }
   }
 
+  /// What `--attribute` leaves out.
+  private func unmeasured() -> [String] {
+    let names = Set(candidates.flatMap { $0.model.tensors.filter { !Attribution.measures($0) }.map(\.name) })
+    return names.sorted().map { "what \($0) alone causes is not measured: it is frequencies, which no type quantizes" }
+  }
+
   private func facts() throws -> DriftReport.Reference {
     DriftReport.Reference(
       name: ProofFacts.name(reference.path), path: reference.path, format: ProofFacts.format(reference),
@@ -94,12 +104,8 @@ public struct Verification {
         layer: layer, relativeRMSError: drift.state.relativeRMSError, cosine: drift.state.cosine,
         added: drift.added.relativeRMSError)
     }
-    let differences = ProofFacts.differences(of: candidate, from: reference)
-    return DriftReport.Candidate(
-      name: ProofFacts.name(candidate.path), path: candidate.path, fileType: ProofFacts.fileType(candidate),
-      fileBytes: candidate.fileBytes, bitsPerWeight: candidate.bitsPerWeight,
-      sha256: extras.hashes ? try ProofFacts.sha256(of: candidate) : nil, drift: walked.drift,
-      layers: layers,
+    return try ProofFacts.row(
+      candidate, walked.drift, layers: layers,
       tensors: try candidate.model.tensors.map { tensor in
         DriftReport.TensorRow(
           name: tensor.name, type: tensor.dtype, bitsPerWeight: tensor.dtype.bitsPerElement,
@@ -109,9 +115,7 @@ public struct Verification {
           }, attributedDivergence: attributed[tensor.name])
       },
       worst: walked.worst.map { ProofFacts.worst($0, chunks, reference.tokenizer) },
-      gates: gates.results(for: walked.drift, layers: layers, differences: differences),
-      provenance: ProofFacts.provenance(candidate),
-      differences: differences)
+      differences: ProofFacts.differences(of: candidate, from: reference), gates: gates, hashes: extras.hashes)
   }
 
   /// Both tokenizers must cut the text alike: a wrong pre-tokenizer is a defect of the candidate, not a quantization error.
