@@ -84,7 +84,8 @@ enum ProofFacts {
   ///   - hashes: whether its file is read whole for a digest.
   static func row(
     _ model: ModelInput, _ drift: Drift, layers: [DriftReport.LayerRow] = [], tensors: [DriftReport.TensorRow] = [],
-    worst: [DriftReport.WorstToken] = [], differences: [DriftReport.ParameterDifference] = [], gates: Gates, hashes: Bool
+    worst: [DriftReport.WorstToken] = [], differences: [DriftReport.ParameterDifference] = [], gates: Gates,
+    hashes: Bool
   ) throws -> DriftReport.Candidate {
     DriftReport.Candidate(
       name: name(model.path), path: model.path, fileType: fileType(model), fileBytes: model.fileBytes,

@@ -49,8 +49,9 @@ import CKernels
   /// It is `Σ p d`, since `Σ p (e^-d − 1) = Σ q − Σ p = 0`. But the terms of `Σ p d` are of either sign and cancel; none of
   /// these is negative, and an error of `shift` does not show in the first order.
   /// - Returns: the divergence times p's `sum`.
-  package static func divergence(_ p: Row, _ pSum: ExponentialSum, _ q: Row, _ qSum: ExponentialSum, count: Int) -> Double
-  {
+  package static func divergence(
+    _ p: Row, _ pSum: ExponentialSum, _ q: Row, _ qSum: ExponentialSum, count: Int
+  ) -> Double {
     var of = quern_divergence(
       x_maximum: pSum.maximum, y_maximum: qSum.maximum, shift: Float(pSum.logarithm - qSum.logarithm),
       ratio: Float(pSum.sum / qSum.sum))

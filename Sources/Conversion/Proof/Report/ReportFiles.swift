@@ -17,7 +17,8 @@ public struct ReportFiles: Sendable {
   ///   - inputs: files and folders that are being read, none of which may be replaced.
   /// - Throws: `InputError` `PATH` when a name is taken and may not be replaced, or belongs to an input, or two are the
   ///   same; `SystemError` when a folder cannot be written.
-  public init(html: String?, markdown: String?, tasks: String? = nil, overwrites: Bool, sparing inputs: [String]) throws {
+  public init(html: String?, markdown: String?, tasks: String? = nil, overwrites: Bool, sparing inputs: [String]) throws
+  {
     (self.html, self.markdown, self.tasks, self.overwrites) = (html, markdown, tasks, overwrites)
     let paths = [html, markdown, tasks].compactMap { $0 }
     for (index, path) in paths.enumerated() {
