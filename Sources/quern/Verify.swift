@@ -54,6 +54,9 @@ struct Verify: ParsableCommand {
       if proof.attribute { throw ValidationError("--attribute needs --text.") }
       if output.isAsked { throw ValidationError("A report of drift needs --text.") }
     }
+    if proof.failFast, !gates.areStated || logits != nil {
+      throw ValidationError("--fail-fast needs a gate and --against.")
+    }
     if arithmetic.floorChunks != nil, text == nil || logits != nil {
       throw ValidationError("--floor-chunks needs --against and --text.")
     }

@@ -17,11 +17,16 @@ public struct Verification {
     public var hashes = false
     /// What each tensor does alone, over so many chunks.
     public var attributionChunks: Int?
+    /// Ends the walk when every candidate is certain to fail a gate.
+    public var failsFast = false
     /// How far the arithmetic of the walk is from F32 on the reference, over so many chunks.
     public var floorChunks: Int?
 
-    public init(hashes: Bool = false, attributionChunks: Int? = nil, floorChunks: Int? = nil) {
-      (self.hashes, self.attributionChunks, self.floorChunks) = (hashes, attributionChunks, floorChunks)
+    public init(
+      hashes: Bool = false, attributionChunks: Int? = nil, failsFast: Bool = false, floorChunks: Int? = nil
+    ) {
+      (self.hashes, self.attributionChunks, self.failsFast) = (hashes, attributionChunks, failsFast)
+      self.floorChunks = floorChunks
     }
   }
 
@@ -38,11 +43,20 @@ public struct Verification {
   /// Walks all models over the same chunks, the reference once.
   /// - Throws: `SHAPE` when the models or their tokens differ, so that nothing is compared that cannot be.
   public func run(progress: ProgressHandler? = nil) throws -> DriftReport {
-    let chunks = try options.chunks(of: text, for: reference)
+    var chunks = try options.chunks(of: text, for: reference)
     for candidate in candidates { try checkTokens(of: candidate, chunks) }
     let plan = try options.plan([reference] + candidates, chunks)
     let floor = try extras.floorChunks.map { try ArithmeticFloor.Walk(of: reference, chunks.first($0), options) }
     let walked = try walk(chunks, plan, progress)
+    var notes: [String] = []
+    let scored = walked[0].drift.count / chunks.scored.count
+    if scored < chunks.count {
+      let gates = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
+      notes.append(
+        "stopped after \(scored) of \(chunks.count) chunks, since whatever the others show fails "
+          + Set(gates).sorted().joined(separator: " and "))
+      chunks = chunks.first(scored)
+    }
     let attributed = try extras.attributionChunks.map { try attribute(chunks.first($0), plan, progress) }
     return DriftReport(
       reference: try facts(),
@@ -53,7 +67,7 @@ public struct Verification {
         path: text.path, name: ProofFacts.name(text.path), sha256: ProofFacts.sha256(text.bytes), chunks: chunks.count,
         context: chunks.context, tokensScored: chunks.scoredCount),
       arithmetic: "\(options.arithmetic)", version: Version.current, floor: try floor?.run(progress),
-      notes: attributed == nil ? [] : unmeasured())
+      notes: notes + (attributed == nil ? [] : unmeasured()))
   }
 
   private func walk(
@@ -67,7 +81,9 @@ public struct Verification {
         residentOutput: plan.residentOutput)
     }
     return try options.evaluation(chunks, plan, "walking \(others.count + 1) models", progress)
-      .drift(of: others, from: first)
+      .drift(of: others, from: first) { found in
+        extras.failsFast && found.allSatisfy { gates.certainFailure($0.drift, of: chunks.scoredCount) != nil }
+      }
   }
 
   /// What each tensor of each candidate does alone, by name. A tensor that is the reference's does nothing.

@@ -108,7 +108,7 @@ extension LogitMath {
       return value > -16 ? value : -100
     }
     let divergence = unsafe stored.withUnsafeMutableBufferPointer { buffer in
-      let x = unsafe buffer.baseAddress!
+      let x = buffer.baseAddress!
       // Stored probabilities hardly sum to 1, and what is missing counts as they stand: Σ p d, not Σ p (e^-d − 1 + d).
       let whole = ExponentialSum(maximum: 0, sum: 1)
       let excess = unsafe RowMath.sumOfExponentials(x, maximum: 0, count: count) - 1
