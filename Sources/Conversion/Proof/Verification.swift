@@ -51,10 +51,10 @@ public struct Verification {
     var notes: [String] = []
     let scored = walked[0].drift.count / chunks.scored.count
     if scored < chunks.count {
-      let gates = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
+      let certain = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
       notes.append(
         "stopped after \(scored) of \(chunks.count) chunks, since whatever the others show fails "
-          + Set(gates).sorted().joined(separator: " and "))
+          + Set(certain).sorted().joined(separator: " and "))
       chunks = chunks.first(scored)
     }
     let attributed = try extras.attributionChunks.map { try attribute(chunks.first($0), plan, progress) }
