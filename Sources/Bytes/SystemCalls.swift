@@ -95,6 +95,14 @@ package enum SystemCalls {
     return done
   }
 
+  /// Has the system bring a range into its own memory, from where it can take it back; nothing waits for it. A system that
+  /// cannot does nothing.
+  package static func readAhead(_ descriptor: Int32, at offset: Int, count: Int) {
+    #if os(Linux)
+      _ = posix_fadvise(descriptor, off_t(offset), off_t(count), Int32(POSIX_FADV_WILLNEED))
+    #endif
+  }
+
   package static func write(
     _ descriptor: Int32, _ buffer: UnsafeRawBufferPointer, at offset: Int, path: String
   ) throws {
@@ -155,6 +163,19 @@ package enum SystemCalls {
       try check("remove", path) { unsafe Musl.unlink(path) }
     #else
       try check("remove", path) { unsafe Darwin.unlink(path) }
+    #endif
+  }
+
+  /// Asks for pages of 2 MiB where `memory` holds whole ones: filling them costs one fault where it would cost 512.
+  package static func preferLargePages(_ memory: UnsafeMutableRawBufferPointer) {
+    #if os(Linux)
+      guard memory.count >= 1 << 22, let base = memory.baseAddress else { return }
+      let page = 1 << 21
+      let start = (UInt(bitPattern: base) + UInt(page) - 1) / UInt(page) * UInt(page)
+      let end = (UInt(bitPattern: base) + UInt(memory.count)) / UInt(page) * UInt(page)
+      guard start < end, let first = unsafe UnsafeMutableRawPointer(bitPattern: start) else { return }
+      // Advice: where the system has no such pages, all goes on without.
+      _ = unsafe madvise(first, Int(end - start), MADV_HUGEPAGE)
     #endif
   }
 

@@ -1,11 +1,4 @@
 import CKernels
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 public import Bytes
 
 /// A symmetric, positive definite matrix A (size, size) in F64 and then its factor S: A = Sᵀ S, S lower triangular.
@@ -16,7 +9,8 @@ public import Bytes
   public let size: Int
   /// Rows and columns with what fills up the last tile: of the unit matrix.
   private let padded: Int
-  private let base: UnsafeMutablePointer<Double>
+  private let memory: AlignedMemory<Double>
+  private var base: UnsafeMutablePointer<Double> { unsafe memory.base }
 
   private static let tile = Int(QUERN_FACTOR_TILE)
   /// Rows that are subtracted from those above together.
@@ -27,17 +21,9 @@ public import Bytes
   public init(size: Int) throws(InputError) {
     self.size = size
     padded = try SizeArithmetic.aligned(size, to: MatrixFactor.tile)
-    let count = try SizeArithmetic.product(padded, padded)
-    guard let memory = unsafe calloc(max(1, count), MemoryLayout<Double>.stride) else {
-      throw InputError(
-        .limit, "no memory for a matrix of \(size) × \(size) numbers of 8 bytes",
-        remedy: "use a machine with more memory, or --method rtn")
-    }
-    unsafe base = memory.bindMemory(to: Double.self, capacity: max(1, count))
+    memory = try AlignedMemory(SizeArithmetic.product(padded, padded))
     for row in size..<padded { unsafe base[row * (padded + 1)] = 1 }
   }
-
-  deinit { unsafe free(base) }
 
   /// Row `row`, of which the first `row + 1` elements mean something.
   public func pointer(row: Int) -> UnsafeMutablePointer<Double> {
@@ -60,7 +46,7 @@ public import Bytes
       for i in 0..<depth {
         for k in i..<depth { unsafe corner[i * depth + k] = pointer(row: last - i)[last - k] }
       }
-      let strip = Strip(count: tiles * depth * tile)
+      let strip = try Strip(tiles * depth * tile)
       let done = corner
       try Parallel.forEach(tiles, jobs: jobs) { index in
         let place = unsafe strip.base + index * depth * tile
@@ -106,9 +92,11 @@ public import Bytes
 
 /// Numbers that threads write to, each its own part.
 @safe private final class Strip: @unchecked Sendable {
+  private let memory: AlignedMemory<Double>
   let base: UnsafeMutablePointer<Double>
 
-  init(count: Int) { unsafe base = .allocate(capacity: count) }
-
-  deinit { unsafe base.deallocate() }
+  init(_ count: Int) throws(InputError) {
+    memory = try AlignedMemory(count)
+    unsafe base = memory.base
+  }
 }
