@@ -13,10 +13,13 @@ func feedback(_ arguments: [String]) throws {
   func matrix(_ path: String, _ rows: Int) throws -> Matrix {
     let data = try Data(contentsOf: URL(fileURLWithPath: path))
     guard data.count == 4 * rows * columns else { throw InputError(.shape, "a file of another size", file: path) }
-    let words = stride(from: 0, to: data.count, by: 4).map { at in
-      (0..<4).reduce(UInt32(0)) { $0 | UInt32(data[at + $1]) << (8 * UInt32($1)) }
+    let values = unsafe data.withUnsafeBytes { bytes in
+      (0..<rows * columns).map { index -> Float in
+        let bits = unsafe bytes.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
+        return Float(bitPattern: UInt32(littleEndian: bits))
+      }
     }
-    return try Matrix(rows: rows, columns: columns, words.map { Float(bitPattern: $0) })
+    return try Matrix(rows: rows, columns: columns, values)
   }
   var hessian = try Hessian(size: columns)
   try hessian.add(matrix(arguments[0], tokens).view, jobs: 2)
