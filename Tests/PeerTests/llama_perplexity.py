@@ -1,7 +1,7 @@
 """What llama-perplexity prints.
 
-Its log is written by a thread that may lose the last lines when the program ends (one run in ten on a busy machine, and one in
-two on a very busy one; exit code 0), so a run that does not say what is asked for is repeated.
+Its log is written by a thread that may lose the last lines when the program ends (one run in ten on a busy machine, more on a
+busier one; exit code 0), so a run that does not say what is asked for is repeated.
 """
 import re
 import subprocess
