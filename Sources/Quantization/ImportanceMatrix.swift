@@ -43,6 +43,8 @@ public struct ImportanceMatrix: Sendable {
   public var file: String
   public var datasets: [String]
   public var chunkCount: Int
+  /// Tokens in a chunk, where it says so.
+  public var chunkSize: Int?
   /// Whether counts are of chunks and not of tokens, as in the older form of file.
   public var countsChunks = false
 

@@ -37,6 +37,11 @@ struct CalibrationOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Tokens in a chunk of calibration text.", valueName: "count"))
   var calibrationContext = 512
 
+  @Option(
+    help: ArgumentHelp(
+      "Draw the chunks of each text with this seed. (default: chunks at even distances)", valueName: "number"))
+  var calibrationSeed: UInt64?
+
   @Flag(
     help: """
       Choose every tensor's type by what rounding it does to the model's predictions, within the size that --type alone \
@@ -83,7 +88,8 @@ struct CalibrationOptions: ParsableArguments {
   func text(for input: ModelInput) throws -> CalibrationText? {
     guard usesFeedback || allocates else { return nil }
     return try CalibrationText(
-      calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext)
+      calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext,
+      seed: calibrationSeed)
   }
 
   func rounding(importance: ImportanceMatrix?, text: CalibrationText?) -> Converter.Rounding {
@@ -92,6 +98,12 @@ struct CalibrationOptions: ParsableArguments {
     return Converter.Rounding(
       importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
       feedback: usesFeedback ? text.map { ($0, options) } : nil)
+  }
+
+  /// All that decides how weights are rounded, in words.
+  func summary(_ rounding: Converter.Rounding, targetBytes: Int?) -> String {
+    "search \(rounding.search), feedback \(rounding.feedback.map { "\($0.options)" } ?? "none"), "
+      + "bytes \(targetBytes.map(String.init) ?? "of the recipe")"
   }
 
   /// Bytes of the output that types are chosen for.

@@ -18,6 +18,8 @@ struct Convert: ParsableCommand {
         quern convert ./Meta-Llama-3-8B --verify-input -t Q4_K_M -o llama3.gguf
         quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
+        quern convert ./Llama-3.2-1B -t Q4_K_M --allocate --calibration mix.txt --save-recipe r.yaml -o llama.gguf
+        quern convert ./Llama-3.2-1B --recipe r.yaml -o llama.gguf
 
       TYPES
       \(RecipeOptions.typeTable)
@@ -43,6 +45,11 @@ struct Convert: ParsableCommand {
   var overrides: [MetadataOverride] = []
 
   @Option(
+    help: ArgumentHelp(
+      "Write the type of every tensor to this file, with --dry-run too; --recipe takes it.", valueName: "file"))
+  var saveRecipe: String?
+
+  @Option(
     help: ArgumentHelp("After converting, measure the drift against the input on this text.", valueName: "text"))
   var verify: String?
 
@@ -52,28 +59,55 @@ struct Convert: ParsableCommand {
   @Flag(help: "Replace the output if it exists.")
   var force = false
 
+  @Flag(
+    help: """
+      Start a calibrated conversion that was killed again, instead of going on from its OUTPUT.resume.
+      """)
+  var noResume = false
+
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
+
+  func validate() throws {
+    if recipe.recipe != nil, calibrating.allocates {
+      throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
+    }
+  }
 
   func run() throws {
     let console = shared.console
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
+    let recipe = try recipe.recipe(for: input)
     var plan = try ConversionPlan(
-      input, recipe: recipe.recipe(for: input), importance: importance,
+      input, recipe: recipe, importance: importance,
       overriding: overrides.map { ($0.key, $0.value) })
     let calibration = try calibrating.text(for: input)
     let rounding = calibrating.rounding(importance: importance, text: calibration)
     let text = try verify.map { try TextFile(reading: $0) }
-    if let calibration, let size = calibrating.targetBytes(plan) {
+    let size = calibrating.targetBytes(plan)
+    let state =
+      dryRun || calibration == nil
+      ? nil
+      : try RunState(
+        beside: output,
+        identity: RunState.identity(
+          converting: input, plan, text: calibration, importance: importance,
+          options: calibrating.summary(rounding, targetBytes: size)),
+        resumes: !noResume)
+    if let known = try state.flatMap({ try plan.withTypes(of: $0) }) {
+      plan = known
+    } else if let calibration, let size {
       plan = try allocate(size, plan, input, rounding, calibration, console)
+      if let state { try plan.saveTypes(in: state) }
     }
+    if let saveRecipe { try save(plan.recipeText(recipe.fileType), to: saveRecipe) }
     guard !dryRun else { return print(plan) }
 
     let file = try OutputFile(output, overwrites: force)
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: rounding)
-    let result = try converter.run(into: file, checking: input, progress: console.progress())
+    let result = try converter.run(into: file, checking: input, state: state, progress: console.progress())
     let seconds = Machine.seconds(since: began)
 
     let report = try text.map { text in
@@ -117,8 +151,19 @@ struct Convert: ParsableCommand {
     ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
-        + "\(decimals(result.before, 6)) as --type has them")
+        + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")
     return result.plan
+  }
+
+  private func save(_ text: String, to path: String) throws {
+    let file = try OutputFile(path, overwrites: force)
+    do {
+      try unsafe file.write(Array(text.utf8).span.bytes, at: 0)
+    } catch {
+      file.discard()
+      throw error
+    }
+    try file.publish()
   }
 
   private func print(_ plan: ConversionPlan) {

@@ -44,9 +44,13 @@ struct FeedbackRun {
     var losses: [Double]
   }
 
-  /// - Parameter deliver: called block after block.
+  /// - Parameters:
+  ///   - finished: gives a block that was rounded before, by the same run; the text only passes through it.
+  ///   - deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
-  func run(progress: ProgressHandler?, deliver: (Layer) throws -> Void) throws {
+  func run(
+    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil }, deliver: (Layer) throws -> Void
+  ) throws {
     guard model.parameters.expertCount == 0 else {
       throw InputError(
         .unsupported, "error feedback for a mixture of experts", subject: "--method gptq",
@@ -56,8 +60,14 @@ struct FeedbackRun {
     let states = try pass.embed(text.chunks)
     let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
     for layer in 0..<pass.layerCount {
-      let hessians = try hessians(layer, pass, states, undrifted)
-      let rounded = try round(layer, hessians)
+      let rounded: Layer
+      if let known = try finished(layer) {
+        if let undrifted { try pass.apply(layer: layer, to: undrifted) }
+        if !options.isSequential { try pass.apply(layer: layer, to: states) }
+        rounded = known
+      } else {
+        rounded = try round(layer, hessians(layer, pass, states, undrifted))
+      }
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
