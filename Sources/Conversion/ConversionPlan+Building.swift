@@ -10,8 +10,8 @@ extension ConversionPlan {
   ///
   /// Tensors lie in the order in which llama-quantize writes them (llama.cpp 0c1e57098, llama-quant.cpp): those of no block
   /// by name, then block by block, each by name. The keys that it sets stand last, as it leaves them, so that
-  /// `llama-quantize COPY` of our file is the same file. Of an importance matrix its four keys are set too, but with names
-  /// of files where it writes paths.
+  /// `llama-quantize COPY` of our file is the same file. The four keys of an importance matrix follow, but with names of
+  /// files where it writes paths.
   /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
   public init(
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,

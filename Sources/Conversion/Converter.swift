@@ -38,15 +38,22 @@ public struct Converter: Sendable {
     func quantize(
       _ values: Span<Float>, of tensor: Tensor, row: Int, as type: DType
     ) throws(InputError) -> [UInt8] {
+      try quantize(
+        values, columns: tensor.columns, as: type, importance: importance?.columns(of: tensor, row: row))
+    }
+
+    /// - Parameter importance: of the columns, in place of the matrix's own.
+    func quantize(
+      _ values: Span<Float>, columns: Int, as type: DType, importance: ArraySlice<Float>?
+    ) throws(InputError) -> [UInt8] {
       var out = [UInt8](repeating: 0, count: try type.byteCount(of: values.count))
       var span = out.mutableSpan
       var bytes = unsafe span.mutableBytes
-      let weights = importance?.columns(of: tensor, row: row)
       switch search {
       case .standard:
-        BlockQuantizer.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+        BlockQuantizer.quantize(values, columns: columns, as: type, importance: importance?.span, into: &bytes)
       case .thorough:
-        try ThoroughSearch.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+        try ThoroughSearch.quantize(values, columns: columns, as: type, importance: importance?.span, into: &bytes)
       }
       return out
     }

@@ -87,6 +87,19 @@ public struct ImportanceMatrix: Sendable {
     self.sums[ExactString(name)] = sums
   }
 
+  /// Multiplies the importance of the columns of an entry; of each of its matrices by the same factors.
+  /// - Parameter factors: one a column.
+  public mutating func scaleColumns(of name: String, by factors: [Float]) throws(InputError) {
+    guard var sums = sums[ExactString(name)] else { return }
+    guard sums.columns == factors.count else {
+      throw InputError(
+        .shape, "\(sums.columns) columns, factors for \(factors.count)", file: file, subject: name,
+        remedy: "the importance matrix belongs to another model")
+    }
+    for index in sums.squares.indices { sums.squares[index] *= factors[index % factors.count] }
+    try set(name, sums)
+  }
+
   /// Adds the sums and counts of `other`, as llama-imatrix does with `--in-file`.
   /// - Parameter chunkSize: tokens in a chunk, for what counts chunks.
   /// - Throws: `SHAPE` for entries of other sizes; `NONFINITE` when a sum overflows.

@@ -33,7 +33,8 @@ struct Calibrate: ParsableCommand {
   var format: ImportanceMatrix.Form?
 
   @Option(
-    help: ArgumentHelp("Tokens in a chunk. (default: 512; without a text, as the merged files say)", valueName: "tokens"))
+    help: ArgumentHelp(
+      "Tokens in a chunk. (default: 512; without a text, as the merged files say)", valueName: "tokens"))
   var ctx: Int?
 
   @Option(help: ArgumentHelp("Chunks to use of each text. (default: all)", valueName: "count"))

@@ -44,6 +44,13 @@ struct CalibrationOptions: ParsableArguments {
 
   @Flag(
     help: """
+      Scale channels between layers before rounding, where that lessens the error of what the layers put out (AWQ). The \
+      file is an ordinary model; needs --calibration.
+      """)
+  var awq = false
+
+  @Flag(
+    help: """
       Choose every tensor's type by what rounding it does to the model's predictions, within the size that --type alone \
       would have, or that of --target-size.
       """)
@@ -73,7 +80,7 @@ struct CalibrationOptions: ParsableArguments {
   var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
 
   func validate() throws {
-    if usesFeedback || allocates, calibration.isEmpty {
+    if usesFeedback || allocates || awq, calibration.isEmpty {
       throw ValidationError("Give the text to calibrate on with --calibration.")
     }
     if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
@@ -86,7 +93,7 @@ struct CalibrationOptions: ParsableArguments {
 
   /// - Returns: `nil` when nothing is to be calibrated.
   func text(for input: ModelInput) throws -> CalibrationText? {
-    guard usesFeedback || allocates else { return nil }
+    guard usesFeedback || allocates || awq else { return nil }
     return try CalibrationText(
       calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext,
       seed: calibrationSeed)
@@ -102,7 +109,7 @@ struct CalibrationOptions: ParsableArguments {
 
   /// All that decides how weights are rounded, in words.
   func summary(_ rounding: Converter.Rounding, targetBytes: Int?) -> String {
-    "search \(rounding.search), feedback \(rounding.feedback.map { "\($0.options)" } ?? "none"), "
+    "awq \(awq), search \(rounding.search), feedback \(rounding.feedback.map { "\($0.options)" } ?? "none"), "
       + "bytes \(targetBytes.map(String.init) ?? "of the recipe")"
   }
 

@@ -78,36 +78,16 @@ struct Convert: ParsableCommand {
     let console = shared.console
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
-    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
     let recipe = try recipe.recipe(for: input)
-    var plan = try ConversionPlan(
-      input, recipe: recipe, importance: importance,
-      overriding: overrides.map { ($0.key, $0.value) })
-    let calibration = try calibrating.text(for: input)
-    let rounding = calibrating.rounding(importance: importance, text: calibration)
     let text = try verify.map { try TextFile(reading: $0) }
-    let size = calibrating.targetBytes(plan)
-    let state =
-      dryRun || calibration == nil
-      ? nil
-      : try RunState(
-        beside: output,
-        identity: RunState.identity(
-          converting: input, plan, text: calibration, importance: importance,
-          options: calibrating.summary(rounding, targetBytes: size)),
-        resumes: !noResume)
-    if let known = try state.flatMap({ try plan.withTypes(of: $0) }) {
-      plan = known
-    } else if let calibration, let size {
-      plan = try allocate(size, plan, input, rounding, calibration, console)
-      if let state { try plan.saveTypes(in: state) }
-    }
+    let job = try prepare(input, recipe, console)
+    let plan = job.plan
     if let saveRecipe { try save(plan.recipeText(recipe.fileType), to: saveRecipe) }
     guard !dryRun else { return print(plan) }
 
     let file = try OutputFile(output, overwrites: force)
-    let converter = Converter(plan: plan, jobs: compute.threads, rounding: rounding)
-    let result = try converter.run(into: file, checking: input, state: state, progress: console.progress())
+    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
+    let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
     let seconds = Machine.seconds(since: began)
 
     let report = try text.map { text in
@@ -137,6 +117,56 @@ struct Convert: ParsableCommand {
         """)
       if let report { Swift.print("\n" + report.summary) }
     }
+  }
+
+  /// What is to be converted, and how.
+  private struct Job {
+    /// The model, its channels scaled if that was asked for.
+    var input: ModelInput
+    var plan: ConversionPlan
+    var rounding: Converter.Rounding
+    var state: RunState?
+  }
+
+  private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
+    func plan(_ input: ModelInput, _ importance: ImportanceMatrix?) throws -> ConversionPlan {
+      try ConversionPlan(
+        input, recipe: recipe, importance: importance, overriding: overrides.map { ($0.key, $0.value) })
+    }
+    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
+    let calibration = try calibrating.text(for: input)
+    var job = Job(
+      input: input, plan: try plan(input, importance),
+      rounding: calibrating.rounding(importance: importance, text: calibration))
+    guard let calibration else { return job }
+
+    let size = calibrating.targetBytes(job.plan)
+    if !dryRun {
+      job.state = try RunState(
+        beside: output,
+        identity: RunState.identity(
+          converting: input, job.plan, text: calibration, importance: importance,
+          options: calibrating.summary(job.rounding, targetBytes: size)),
+        resumes: !noResume)
+    }
+    if calibrating.awq {
+      let found = try ScalingRun(
+        input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
+      ).run(progress: console.progress())
+      console.say(
+        "channels scaled in \(found.scaled) of \(found.places) places: the error of what layers put out is "
+          + "\(decimals(found.error, 3)) of what it was")
+      job.input = found.input
+      job.rounding.importance = found.importance
+      job.plan = try plan(found.input, found.importance)
+    }
+    if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
+      job.plan = known
+    } else if let size {
+      job.plan = try allocate(size, job.plan, job.input, job.rounding, calibration, console)
+      if let state = job.state { try job.plan.saveTypes(in: state) }
+    }
+    return job
   }
 
   /// `plan` with the types that lose least within `size` bytes.

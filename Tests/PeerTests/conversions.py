@@ -114,6 +114,8 @@ with tempfile.TemporaryDirectory() as work:
                 if not same:
                     failed = True
                     compare(f"{name} {kind} with importance", ours, theirs, "--metadata")
+        # Not of one with importance: COPY moves two keys behind those of the matrix, in llama-quantize's own files too.
+        run(quern, "convert", folder, "-o", ours, "--type", "Q4_K_M", "--force", "--quiet")
         copy = f"{work}/copy.gguf"
         run(quantize, ours, copy, "COPY")
         same = same_bytes(ours, copy)

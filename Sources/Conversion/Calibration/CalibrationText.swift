@@ -9,7 +9,7 @@ public struct CalibrationText: Sendable {
   /// Tokens in a chunk.
   public let context: Int
   /// What the model is given, text after text.
-  let chunks: [[Int32]]
+  package let chunks: [[Int32]]
 
   /// - Parameters:
   ///   - tokens: of all texts together, at most.

@@ -35,7 +35,7 @@ package struct ChannelScales: Sendable {
 
     /// What makes the channels: a norm's vector, or a matrix by its rows.
     func producer(layer: Int) -> (weight: String, bias: String?) {
-      let name = { "blk.\(layer).\($0)" }
+      let name = { (part: String) in "blk.\(layer).\(part)" }
       return switch self {
       case .attention: (name("attn_norm.weight"), nil)
       case .value: (name("attn_v.weight"), name("attn_v.bias"))

@@ -15,7 +15,8 @@ extension RunState {
   /// What the tensors lost is not kept: 0.
   func layer(_ layer: Int, of plan: ConversionPlan) throws -> FeedbackRun.Layer? {
     guard let mark = first(RunState.mark(layer)) else { return nil }
-    let names = Set(String(decoding: try read(mark), as: UTF8.self).split(separator: "\n").map { ExactString(String($0)) })
+    let names = Set(
+      String(decoding: try read(mark), as: UTF8.self).split(separator: "\n").map { ExactString(String($0)) })
     var tensors: [Tensor] = []
     for entry in plan.entries where names.contains(ExactString(entry.source.name)) {
       guard let record = first(entry.source.name), case let bytes = try read(record), bytes.count == entry.byteCount

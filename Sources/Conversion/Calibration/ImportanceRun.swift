@@ -26,7 +26,11 @@ public struct ImportanceRun {
   public func identity() throws -> RunIdentity {
     [
       ("version", Version.current), ("model", model.stamp),
-      ("text", RunState.hash { hash in for text in texts { hash.update(data: Array(text.path.utf8) + [0] + text.bytes + [0]) } }),
+      (
+        "text",
+        RunState.hash { hash in for text in texts { hash.update(data: Array(text.path.utf8) + [0] + text.bytes + [0]) }
+        }
+      ),
       ("ctx", "\(options.context)"), ("chunks", options.chunks.map(String.init) ?? "all"),
       ("output-tensor", "\(measuresOutput)"), ("memory", "\(options.memory)"),
     ]

@@ -1,4 +1,4 @@
-public import Bytes
+import Bytes
 import Crypto
 
 /// What a long run has done so far, in a file beside its output, so that the same command goes on after a kill. Removed when
@@ -92,7 +92,7 @@ public final class RunState {
     let new = try SystemCalls.create(temporary)
     do {
       _ = SystemCalls.lock(new)
-      try RunState.magic.withUnsafeBytes { try unsafe SystemCalls.write(new, $0, at: 0, path: path) }
+      try unsafe RunState.magic.withUnsafeBytes { try unsafe SystemCalls.write(new, $0, at: 0, path: path) }
       (end, digest, records) = (RunState.magic.count, [], [])
       try writeRecord(identity, to: new)
       for part in parts { try write(part.name, part.bytes(), to: new) }
@@ -127,7 +127,7 @@ public final class RunState {
   private func writeRecord(_ payload: [UInt8], to descriptor: Int32) throws {
     let sum = sum(of: payload)
     for part in [littleEndian(payload.count, bytes: 8), payload, sum] {
-      try part.withUnsafeBytes { try unsafe SystemCalls.write(descriptor, $0, at: end, path: path) }
+      try unsafe part.withUnsafeBytes { try unsafe SystemCalls.write(descriptor, $0, at: end, path: path) }
       end += part.count
     }
     digest = sum

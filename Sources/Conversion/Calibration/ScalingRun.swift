@@ -1,4 +1,4 @@
-public import Bytes
+import Bytes
 import Models
 public import Quantization
 import Tensors
@@ -6,7 +6,7 @@ import Tensors
 /// Finds factors for the channels of every block under which rounding changes less of what its layers put out, and folds them
 /// into the model.
 ///
-/// For each place: factors `mean |x|^α`, normed by `sqrt(max · min)`, for α in twenty steps up to 1. The matrices are scaled
+/// For each place: factors `mean |x|^α`, normed by `sqrt(max · min)`, for α in sixteenths up to 1. The matrices are scaled
 /// and rounded to the types that they will have; the error is that of their outputs on a sample of the text, relative to the
 /// outputs and summed over the matrices. What does not lessen it is left out. Places where a matrix is not stored in blocks
 /// are left alone: it would have to be rounded anew.
@@ -21,7 +21,8 @@ public struct ScalingRun {
   private static let (walkedTokens, comparedTokens) = (16_384, 1024)
   /// Rows of a matrix that stand for all.
   private static let sampledRows = 256
-  private static let steps = 20
+  /// A power of two: such roots are the same on every machine.
+  private static let steps = 16
 
   public init(
     _ input: ModelInput, _ plan: ConversionPlan, rounding: Converter.Rounding, text: CalibrationText, jobs: Int
@@ -130,7 +131,8 @@ public struct ScalingRun {
     let parameters = input.model.parameters
     let names = place.consumers(layer: layer)
     let producer = place.producer(layer: layer).weight
-    guard names.allSatisfy({ types[$0] != nil }), types[producer] != nil || input.model[producer]?.shape.rank == 1 else {
+    guard names.allSatisfy({ types[$0] != nil }), types[producer] != nil || input.model[producer]?.shape.rank == 1
+    else {
       return nil
     }
     var magnitudes = [Double](repeating: 0, count: place.channels(parameters))
@@ -138,9 +140,11 @@ public struct ScalingRun {
       magnitudes[place.channel(ofColumn: column, parameters)] += magnitude
     }
     guard let least = magnitudes.lazy.filter({ $0 > 0 }).min() else { return nil }
-    let probes = try names.map { try Probe($0, of: self, sample.rows) }
+    let x = try PackedMatrix(rows: sample.rows.rows, columns: sample.rows.columns)
+    x.pack(sample.rows.view)
+    let probes = try names.map { try Probe($0, of: self, x) }
     let candidates = (0...ScalingRun.steps).map { step in
-      ScalingRun.factors(magnitudes.map { max($0, least) }, exponent: Double(step) / Double(ScalingRun.steps))
+      ScalingRun.factors(magnitudes.map { max($0, least) }, step: step)
     }
     let errors = try Parallel.map(candidates.count, jobs: jobs) { index in
       let factors = candidates[index]
@@ -151,9 +155,17 @@ public struct ScalingRun {
     return (best == 0 ? nil : candidates[best], errors[0], errors[best])
   }
 
-  /// `x^α` over the geometric middle of its extremes; exponent 0 changes nothing.
-  private static func factors(_ magnitudes: [Double], exponent: Double) -> [Float] {
-    let powers = magnitudes.map { Bytes.power($0, exponent) }
+  /// `x^(step / steps)` over the geometric middle of its extremes; step 0 changes nothing.
+  private static func factors(_ magnitudes: [Double], step: Int) -> [Float] {
+    let powers = magnitudes.map { magnitude in
+      var (power, root, part) = (step == steps ? magnitude : 1, magnitude, steps / 2)
+      while part > 0 {
+        root = root.squareRoot()
+        if step & part != 0 { power *= root }
+        part /= 2
+      }
+      return power
+    }
     let middle = ((powers.max() ?? 1) * (powers.min() ?? 1)).squareRoot()
     return powers.map { Float(min(1e4, max(1e-4, $0 / middle))) }
   }
@@ -165,10 +177,10 @@ public struct ScalingRun {
     let type: DType
     let importance: [Float]?
     let rounding: Converter.Rounding
-    let x: Matrix
+    let x: PackedMatrix
     let output: Double
 
-    init(_ name: String, of run: ScalingRun, _ x: Matrix) throws {
+    init(_ name: String, of run: ScalingRun, _ x: PackedMatrix) throws {
       guard let tensor = run.input.model[name], let type = run.types[name] else {
         throw InputError(.missing, "the tensor is missing", subject: name)
       }
@@ -189,7 +201,7 @@ public struct ScalingRun {
       guard output > 0 else { return 0 }
       var scaled = weights
       for index in scaled.indices { scaled[index] *= factors[index % columns] }
-      let weighed = importance.map { zip($0, factors).map { $0 / ($1 * $1) } }
+      let weighed = importance.map { zip($0, factors).map { $0 / ($1 * $1) }[...] }
       let bytes = try rounding.quantize(scaled.span, columns: columns, as: type, importance: weighed)
       var rounded = [Float](repeating: 0, count: weights.count)
       var span = rounded.mutableSpan
@@ -200,10 +212,10 @@ public struct ScalingRun {
   }
 
   /// `‖x wᵀ‖²` of w (rows, columns) and x (tokens, columns).
-  private static func energy(_ w: [Float], _ x: Matrix) throws -> Double {
+  private static func energy(_ w: [Float], _ x: PackedMatrix) throws -> Double {
     let w = try Matrix(rows: w.count / x.columns, columns: x.columns, w)
     let y = try Matrix(rows: w.rows, columns: x.rows)
-    y.view.assign(w.view, timesTransposed: x.view)
+    y.view.assign(w.view, timesTransposed: x.view, try ProductScratch())
     var sum = 0.0
     for row in 0..<y.rows {
       let values = unsafe y[row..<row + 1].pointer
