@@ -54,6 +54,7 @@ public final class RandomAccessFile: Sendable {
   public func read(at offset: Int, count: Int) throws -> [UInt8] {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else { throw truncated(offset, count) }
     return try unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      unsafe SystemCalls.preferLargePages(UnsafeMutableRawBufferPointer(buffer))
       try unsafe read(at: offset, into: UnsafeMutableRawBufferPointer(buffer))
       initialized = count
     }

@@ -79,6 +79,37 @@ import Testing
     }
   }
 
+  @Test(arguments: 0..<20) func readsEightBytesAtOnceAsOneByOne(_ count: Int) throws {
+    let plain = String(repeating: "x", count: count)
+    for tail in ["", "~", "\u{7F}", "é", "漢", "!", "#", "]", "[", "\u{A2}\u{DC}"] {
+      let items = Array(try parse("[\"\(plain)\(tail)\", 1, \"\(tail)\(plain)\"]").elements())
+      #expect(try items[0].string() == plain + tail)
+      #expect(try items[2].string() == tail + plain)
+    }
+    #expect(try parse("\"\(plain)\\n\(plain)\"").string() == plain + "\n" + plain)
+    for control in ["\u{0}", "\u{1F}", "\n"] {
+      #expect { try parse("\"\(plain)\(control)12345678\"") } throws: {
+        ($0 as? InputError)?.code == .json && ($0 as? InputError)?.offset == UInt64(count + 1)
+      }
+    }
+    let spaces = String(repeating: " ", count: count)
+    #expect(try parse("\n\(spaces)[\t\(spaces)1,\r\n\(spaces)2\(spaces)]\(spaces)\n").count == 2)
+    for other in ["\u{B}", "\u{A0}", "\u{0}"] {
+      #expect { try parse("[1\n\(spaces)\(other)        ]") } throws: {
+        ($0 as? InputError)?.code == .json && ($0 as? InputError)?.offset == UInt64(count + 3)
+      }
+    }
+  }
+
+  @Test(arguments: [2, 9, 1000]) func findsTheOneKeyThatStandsTwiceAmongMany(_ count: Int) throws {
+    let keys = (0..<count).map { "\"a key with number \($0)\"" }
+    let members = keys.map { "\($0): 0" }.joined(separator: ",")
+    #expect(try parse("{\(members)}").count == count)
+    for key in [keys[0], keys[count - 1], keys[count / 2].replacing("k", with: "\\u006B")] {
+      #expect { try parse("{\(members), \(key): 0}") } throws: { ($0 as? InputError)?.code == .duplicate }
+    }
+  }
+
   @Test func theNumberOfValuesCanBeLimited() throws {
     let text = Array("[1, {\"a\": 2}, 3]".utf8)
     #expect(try JSONDocument(parsing: text, maximumNodes: 6).root.count == 3)

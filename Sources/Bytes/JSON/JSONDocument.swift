@@ -82,7 +82,11 @@ public final class JSONDocument: Sendable {
 
   func append(_ node: Node, to out: inout [UInt8]) {
     let range = node.bytes
-    if node.hasEscapes { return JSONEscapes.resolve(bytes[range], into: &out) }
+    if node.hasEscapes {
+      let bytes = bytes
+      JSONEscapes.resolve(bytes.span, range, into: &out)
+      return
+    }
     // A slice of the array would be counted as one more owner, which takes longer than copying the few bytes of a token.
     unsafe bytes.withUnsafeBufferPointer { unsafe out.append(contentsOf: UnsafeBufferPointer(rebasing: $0[range])) }
   }
@@ -100,9 +104,9 @@ extension InputError {
 
 /// Backslash escapes inside strings that the parser has already proved well-formed.
 enum JSONEscapes {
-  static func resolve(_ raw: ArraySlice<UInt8>, into out: inout [UInt8]) {
-    var index = raw.startIndex
-    while index < raw.endIndex {
+  static func resolve(_ raw: Span<UInt8>, _ range: Range<Int>, into out: inout [UInt8]) {
+    var index = range.lowerBound
+    while index < range.upperBound {
       let byte = raw[index]
       guard byte == UInt8(ascii: "\\") else {
         out.append(byte)
@@ -131,8 +135,8 @@ enum JSONEscapes {
   }
 
   /// Four hexadecimal digits, proved by the parser.
-  static func hex(_ raw: ArraySlice<UInt8>, at index: Int) -> UInt32 {
-    raw[index..<index + 4].reduce(0) { $0 << 4 | UInt32(digit($1)!) }
+  private static func hex(_ raw: Span<UInt8>, at index: Int) -> UInt32 {
+    (index..<index + 4).reduce(0) { $0 << 4 | UInt32(digit(raw[$1])!) }
   }
 
   static func digit(_ byte: UInt8) -> UInt8? {

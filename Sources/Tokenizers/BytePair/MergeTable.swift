@@ -1,3 +1,5 @@
+import Bytes
+
 /// The merges of a vocabulary: two neighbouring tokens to their rank and to the token they become.
 ///
 /// A list in the order of insertion, and an open-addressed table of 4-byte slots over it: filling it touches little memory
@@ -31,8 +33,8 @@ struct MergeTable: Sendable {
   /// - Parameter capacity: the number of merges that are expected.
   init(capacity: Int) {
     let wanted = max(capacity * 3 / 2, 16)
-    slots = [UInt32](repeating: MergeTable.free, count: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount))
-    entries.reserveCapacity(capacity)
+    slots = [UInt32](largePages: MergeTable.free, count: 1 << (Int.bitWidth - (wanted - 1).leadingZeroBitCount))
+    entries.reserveLargePages(capacity)
   }
 
   @inline(__always)
@@ -85,7 +87,7 @@ struct MergeTable: Sendable {
   }
 
   private mutating func grow() {
-    slots = [UInt32](repeating: MergeTable.free, count: slots.count * 2)
+    slots = [UInt32](largePages: MergeTable.free, count: slots.count * 2)
     let mask = slots.count - 1
     for (number, entry) in entries.enumerated() {
       let hash = hash(entry.left, entry.right)

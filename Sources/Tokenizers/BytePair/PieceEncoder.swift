@@ -1,3 +1,5 @@
+import Bytes
+
 /// Encodes the pieces of one text, remembering those it has met: in a long text most come again.
 ///
 /// The memory is direct-mapped and holds no bytes or ids of its own: where the piece stood in the text and where its ids

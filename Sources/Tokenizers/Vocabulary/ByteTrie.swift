@@ -1,3 +1,5 @@
+import Bytes
+
 /// Byte strings with a number each, walked byte by byte.
 struct ByteTrie: Sendable {
   static let root: Int32 = 0

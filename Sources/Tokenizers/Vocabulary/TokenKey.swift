@@ -1,3 +1,5 @@
+import Bytes
+
 /// What a text is looked up by in a `Vocabulary`: a short one is its own key, so that nothing else need be read.
 struct TokenKey {
   /// The first eight bytes of a short text; the hash of a longer one.

@@ -38,7 +38,7 @@ struct Vocabulary: Sendable {
     arena.reserveCapacity(bytes)
     places.reserveCapacity(capacity)
     forms.reserveCapacity(capacity)
-    slots = [TokenSlot](repeating: TokenSlot(), count: Vocabulary.tableSize(capacity))
+    slots = [TokenSlot](largePages: TokenSlot(), count: Vocabulary.tableSize(capacity))
   }
 
   private static func tableSize(_ count: Int) -> Int {
@@ -103,7 +103,7 @@ struct Vocabulary: Sendable {
   /// - Returns: a token that has the text of another.
   mutating func index(verbatim: Bool = true) -> Int? {
     if population * 2 > slots.count {
-      slots = [TokenSlot](repeating: TokenSlot(), count: Vocabulary.tableSize(population))
+      slots = [TokenSlot](largePages: TokenSlot(), count: Vocabulary.tableSize(population))
     } else {
       for slot in slots.indices { slots[slot] = TokenSlot() }
     }
@@ -146,7 +146,7 @@ struct Vocabulary: Sendable {
   }
 
   private mutating func grow() {
-    slots = [TokenSlot](repeating: TokenSlot(), count: slots.count * 2)
+    slots = [TokenSlot](largePages: TokenSlot(), count: slots.count * 2)
     _ = index()
   }
 

@@ -2,21 +2,21 @@
 ///
 /// Seeded anew in every process, so that no file can be made whose tokens all collide. Nothing that is written depends on
 /// it.
-enum ByteHash {
+public enum ByteHash {
   private static let seed = UInt64.random(in: .min ... .max)
 
   /// One value for all tables, read once by each.
-  static var currentSeed: UInt64 { seed }
+  public static var currentSeed: UInt64 { seed }
 
-  @inline(__always)
-  static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
+  @inlinable @inline(__always)
+  public static func mix(_ a: UInt64, _ b: UInt64) -> UInt64 {
     let product = a.multipliedFullWidth(by: b)
     return product.high ^ product.low
   }
 
   /// - Parameter range: inside `bytes`, which the loads check.
-  @inline(__always)
-  static func hash(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, seed: UInt64) -> UInt64 {
+  @inlinable @inline(__always)
+  public static func hash(_ bytes: Span<UInt8>, _ start: Int, _ end: Int, seed: UInt64) -> UInt64 {
     let count = end - start
     var value = seed ^ UInt64(truncatingIfNeeded: count)
     var index = start
@@ -30,8 +30,8 @@ enum ByteHash {
   }
 
   /// Of two words.
-  @inline(__always)
-  static func hash(_ low: UInt64, _ high: UInt64, seed: UInt64) -> UInt64 {
+  @inlinable @inline(__always)
+  public static func hash(_ low: UInt64, _ high: UInt64, seed: UInt64) -> UInt64 {
     mix(mix(low ^ seed, 0xE703_7ED1_A0B4_28DB) ^ high, 0x8EBC_6AF0_9C88_C6E3)
   }
 }
