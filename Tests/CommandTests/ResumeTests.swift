@@ -26,6 +26,14 @@ import Testing
     [run[0], tiny] + run.dropFirst().map { $0 == "TEXT" ? text : $0 } + ["-o", output, "-q"]
   }
 
+  /// Other whenever the file is.
+  private func stamp(_ path: String) -> [AnyHashable] {
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    return [
+      attributes?[.size] as? Int, attributes?[.modificationDate] as? Date, attributes?[.systemFileNumber] as? Int,
+    ]
+  }
+
   private func size(_ path: String) -> Int {
     (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
   }
@@ -35,13 +43,13 @@ import Testing
     let (whole, killed) = (folder.path("whole"), folder.path("killed"))
     let first = try CommandRun(CommandRun.quern, arguments(run, whole))
     #expect(first.code == 0, "\(first.errors)")
-    // Two blocks' worth, and then once more somewhere else.
-    var last = 0
+    // After two changes of the file, and then once more after the next.
+    var last = stamp(killed)
     for changes in [2, 1] {
       var seen = 0
       #expect(
         try CommandRun.kill(CommandRun.quern, arguments(run, killed)) {
-          let now = size(killed + ".resume")
+          let now = stamp(killed + ".resume")
           if now != last { (last, seen) = (now, seen + 1) }
           return seen > changes
         })

@@ -36,11 +36,11 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", InputError.Code.yaml), ("- a\n", .yaml), ("type: Q4_K_M\ntype: Q5_K_M\n", .duplicate),
+    ("", InputError.Code.yaml), ("- a\n", .yaml), ("type: Q4_K_M\ntype: Q5_K_M\n", .yaml),
     ("tensors: {}\n", .missing),
     ("type: Q9\n", .type), ("type: [Q4_0]\n", .type), ("type: Q4_0\nrecipe: 1\n", .name),
     ("type: Q4_0\ntensors: [a]\n", .yaml), ("type: Q4_0\ntensors: {output.weight: Q4}\n", .type),
-    ("type: Q4_0\ntensors: {output.weight: Q4_0, output.weight: Q4_1}\n", .duplicate), ("type: {\n", .yaml),
+    ("type: Q4_0\ntensors: {output.weight: Q4_0, output.weight: Q4_1}\n", .yaml), ("type: {\n", .yaml),
     ("type: Q4_0\ntensors: {output.weight: {a: b}}\n", .type), ("type: \u{0}\n", .yaml),
   ]) func anotherFileIsRefused(_ text: String, _ code: InputError.Code) throws {
     let folder = try TemporaryFolder()

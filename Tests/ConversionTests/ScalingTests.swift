@@ -39,7 +39,7 @@ import Testing
     }
   }
 
-  private static let ids: [Int32] = (0..<48).map { Int32(($0 * 37 + 11) % 90) }
+  private static let ids: [Int32] = (0..<48).map { Int32(($0 * 23 + 11) % 37) }
 
   /// Every place at once, groups of queries that share a head of keys and values, biases, tied and with rotary scaling.
   @Test(arguments: ["tiny-llama", "forward/plain", "forward/biased", "forward/tied", "forward/llama3"])
@@ -57,7 +57,6 @@ import Testing
     let folded = try scales.fold(into: model)
     let (before, after) = (try ScalingTests.logits(model, Self.ids), try ScalingTests.logits(folded, Self.ids))
     let difference = ScalingTests.greatestDifference(before, after)
-    print("\(folder): the logits are at most \(difference) apart after folding")
     #expect(difference < 1e-4)
     #expect(difference > 0, "nothing was folded")
   }
@@ -76,7 +75,6 @@ import Testing
     let logits = try found.map { try ScalingTests.logits($0.input.model, Self.ids) }
     #expect(logits[0] == logits[1])
     let difference = try ScalingTests.greatestDifference(ScalingTests.logits(input.model, Self.ids), logits[0])
-    print("tiny-llama with the factors found: at most \(difference) apart")
     #expect(difference < 1e-4)
   }
 
