@@ -13,11 +13,8 @@ import Testing
     ["calibrate", "--text", "TEXT", "--chunks", "24", "--save-every", "0", "--memory", "64M", "--output-tensor"],
     ["convert", "--type", "Q4_K_M", "--method", "gptq", "--calibration", "TEXT", "--calibration-tokens", "2048"],
     [
-      "convert", "--type", "Q3_K_M", "--method", "gptq", "--gptq", "sequential=off", "--calibration", "TEXT",
-      "--calibration-tokens", "2048",
-    ],
-    [
-      "convert", "--type", "Q4_K_M", "--awq", "--allocate", "--method", "gptq", "--calibration", "TEXT",
+      "convert", "--type", "Q4_K_M", "--awq", "--allocate", "--method", "gptq", "--gptq", "sequential=off",
+      "--calibration", "TEXT",
       "--calibration-tokens", "1024",
     ],
   ]
