@@ -113,6 +113,14 @@ package enum SystemCalls {
     return done
   }
 
+  /// Has the system bring a range into its own memory, from where it can take it back; nothing waits for it. A system that
+  /// cannot does nothing.
+  package static func readAhead(_ descriptor: Int32, at offset: Int, count: Int) {
+    #if os(Linux)
+      _ = posix_fadvise(descriptor, off_t(offset), off_t(count), Int32(POSIX_FADV_WILLNEED))
+    #endif
+  }
+
   package static func write(
     _ descriptor: Int32, _ buffer: UnsafeRawBufferPointer, at offset: Int, path: String
   ) throws {

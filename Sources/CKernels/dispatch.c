@@ -134,9 +134,8 @@ double quern_row_sum_of_exponentials(const float *x, float maximum, int64_t coun
   return rows()->sum_of_exponentials(x, maximum, count);
 }
 
-struct quern_divergence_sums quern_row_divergence_sums(
-    const float *x, float x_maximum, const float *y, float y_maximum, int64_t count) {
-  return rows()->divergence_sums(x, x_maximum, y, y_maximum, count);
+double quern_row_divergence(const float *x, const float *y, const struct quern_divergence *of, int64_t count) {
+  return rows()->divergence(x, y, of, count);
 }
 
 int64_t quern_row_index(const float *x, float value, int64_t count) { return rows()->index(x, value, count); }

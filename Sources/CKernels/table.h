@@ -36,8 +36,7 @@ struct quern_rows {
   void (*rms_norm)(const float *x, const float *weight, float epsilon, float *y, int64_t count);
   void (*rotate)(float *x, int64_t heads, int64_t head_size, const float *cosines, const float *sines);
   double (*sum_of_exponentials)(const float *x, float maximum, int64_t count);
-  struct quern_divergence_sums (*divergence_sums)(
-      const float *x, float x_maximum, const float *y, float y_maximum, int64_t count);
+  double (*divergence)(const float *x, const float *y, const struct quern_divergence *of, int64_t count);
   int64_t (*index)(const float *x, float value, int64_t count);
 };
 

@@ -12,7 +12,7 @@ public struct WalkOptions: Sendable {
   public var jobs: Int
   /// Bytes to stay within, all in all.
   public var memory: Int
-  /// Is told, once, how a walk divides the memory.
+  /// Is told how a walk divides the memory.
   public var memoryPlan: @Sendable (WalkMemory) -> Void = { _ in }
 
   /// Of products with weights.
@@ -28,10 +28,13 @@ public struct WalkOptions: Sendable {
   /// Bytes that hidden states may take where nothing finer is planned: a quarter.
   var stateBytes: Int { memory / 4 }
 
-  /// How `memory` is divided in a walk of `models`, beside what is in use already.
-  func plan(_ models: [ModelInput], _ text: TextChunks) throws -> WalkMemory {
+  /// How `memory` is divided in a walk of `models`, beside what is in use already. Of several walks one after the other,
+  /// all are to be planned before the first.
+  /// - Parameter sharesBuffers: whether models that compute alike do so in the same buffers.
+  func plan(_ models: [ModelInput], _ text: TextChunks, sharesBuffers: Bool = true) throws -> WalkMemory {
     let plan = try WalkMemory(
-      models.map(\.model.parameters), text, jobs: jobs, budget: memory, inUse: Machine.peakResidentBytes)
+      models.map(\.model.parameters), text, jobs: jobs, budget: memory, inUse: Machine.peakResidentBytes,
+      sharesBuffers: sharesBuffers)
     memoryPlan(plan)
     return plan
   }
@@ -122,23 +125,26 @@ public struct PerplexityRun {
     let chunks = try options.chunks(of: text, for: model)
     let began = ContinuousClock.now
     let plan = try options.plan([model], chunks)
+    let floor = try floorChunks.map { try ArithmeticFloor.Walk(of: model, chunks.first($0), options) }
+    let (score, work) = try walk(chunks, plan, progress)
+    let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
+    return Report(
+      perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
+      context: chunks.context,
+      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic,
+      gigaflops: work.gigaflops, floor: try floor?.run(progress))
+  }
+
+  private func walk(
+    _ chunks: TextChunks, _ plan: WalkMemory, _ progress: ProgressHandler?
+  ) throws -> (LogLikelihood, ProductWork) {
     let pass = try ForwardPass(
       model.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     let file = try logits.map {
       try LogitsFileWriter($0, chunks, vocabularySize: model.model.parameters.vocabularySize, jobs: options.jobs)
     }
     let score = try options.evaluation(chunks, plan, "walking the layers", progress).perplexity(of: pass, saving: file)
-    let tokensPerSecond = Double(chunks.count * chunks.context) / Machine.seconds(since: began)
-    let floor = try floorChunks.map { count in
-      var part = options
-      part.chunks = min(count, chunks.count)
-      return try ArithmeticFloor(of: model, text: text, options: part, progress: progress)
-    }
-    return Report(
-      perplexity: score.perplexity, standardError: score.standardError, tokensScored: score.count, chunks: chunks.count,
-      context: chunks.context,
-      tokensPerSecond: tokensPerSecond, model: model.path, arithmetic: options.arithmetic,
-      gigaflops: pass.work.gigaflops, floor: floor)
+    return (score, pass.work)
   }
 }
 

@@ -3,11 +3,6 @@
 #else
   import COpenBLAS
 #endif
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
 public import Bytes
 
 /// Row-major F32 numbers that several threads may fill at once, as long as no two touch the same rows.
@@ -17,18 +12,15 @@ public import Bytes
 @safe public final class Matrix: @unchecked Sendable {
   public let rows: Int
   public let columns: Int
+  private let memory: AlignedMemory<Float>
   fileprivate let base: UnsafeMutablePointer<Float>
 
   /// All zero.
   /// - Throws: `LIMIT` when the memory cannot be had, `OVERFLOW`.
   public init(rows: Int, columns: Int) throws(InputError) {
-    let count = try SizeArithmetic.product(rows, columns)
-    guard let memory = unsafe calloc(max(1, count), MemoryLayout<Float>.stride) else {
-      throw InputError(
-        .limit, "no memory for a matrix of \(rows) × \(columns)", remedy: "use a smaller --memory, or fewer --jobs")
-    }
+    memory = try AlignedMemory(SizeArithmetic.product(rows, columns))
     (self.rows, self.columns) = (rows, columns)
-    unsafe base = memory.bindMemory(to: Float.self, capacity: max(1, count))
+    unsafe base = memory.base
   }
 
   /// A matrix of the given values, row after row.
@@ -39,8 +31,6 @@ public import Bytes
       unsafe base.update(from: $0.baseAddress ?? UnsafePointer(base), count: $0.count)
     }
   }
-
-  deinit { unsafe free(base) }
 
   /// Everything.
   public var view: MatrixView { self[0..<rows] }

@@ -21,4 +21,8 @@ package struct StackedRows: TensorSource {
       row = end
     }
   }
+
+  package func readAhead(rows: Range<Int>, rowBytes: Int) {
+    for matrix in rows.lowerBound / rowsEach...(rows.upperBound - 1) / rowsEach { matrices[matrix].readAhead() }
+  }
 }

@@ -45,6 +45,9 @@ public struct Tensor: Sendable {
     }
   }
 
+  /// Says that the tensor will be read soon, which may make that faster and changes nothing else.
+  public func readAhead() { if rows > 0 { source.readAhead(rows: 0..<rows, rowBytes: rowBytes) } }
+
   /// The same tensor, its rows seen through `view`.
   public func viewed(
     name: String? = nil, shape: Shape? = nil, through view: (any TensorSource) -> any TensorSource
@@ -63,6 +66,14 @@ public struct Tensor: Sendable {
 public protocol TensorSource: Sendable {
   /// Fills `bytes` (`rows.count * rowBytes`) with the rows `rows`, which are in range and not empty.
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws
+
+  /// Says that these rows will be read soon.
+  func readAhead(rows: Range<Int>, rowBytes: Int)
+}
+
+extension TensorSource {
+  /// Does nothing.
+  public func readAhead(rows: Range<Int>, rowBytes: Int) {}
 }
 
 /// Rows one after another in a file.
@@ -78,6 +89,10 @@ public struct FileRows: TensorSource {
 
   public func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
     try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes)
+  }
+
+  public func readAhead(rows: Range<Int>, rowBytes: Int) {
+    file.readAhead(at: offset + rows.lowerBound * rowBytes, count: rows.count * rowBytes)
   }
 }
 

@@ -37,18 +37,9 @@ struct Perplexity: ParsableCommand {
   @Flag(help: "Replace the file of --save-logits if there is one.")
   var force = false
 
-  @Option(
-    help: ArgumentHelp(
-      "Compute so many chunks in f32 too, and print how far the arithmetic is from it.", valueName: "count"))
-  var floorChunks: Int?
-
   @OptionGroup var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
-
-  func validate() throws {
-    if let floorChunks, floorChunks < 1 { throw ValidationError("--floor-chunks takes a number from 1.") }
-  }
 
   func run() throws {
     let console = shared.console
@@ -57,7 +48,7 @@ struct Perplexity: ParsableCommand {
     let logits = try saveLogits.map { try OutputFile($0, overwrites: force) }
     let result = try PerplexityRun(
       model: input, text: text, options: walk.options(compute, console, arithmetic.chosen(console)), logits: logits,
-      floorChunks: floorChunks
+      floorChunks: arithmetic.floorChunks
     ).run(progress: console.progress())
     if shared.json {
       print(result.json.text(indented: true))
@@ -92,6 +83,16 @@ struct WalkArguments: ParsableArguments {
 struct ArithmeticOption: ParsableArguments {
   @Option(help: "What products with weights are computed in.")
   var arithmetic = Arithmetic.f32
+
+  @Option(
+    help: ArgumentHelp(
+      "Compute so many chunks in f32 too, and print how far the arithmetic is from it. (default in verify: 4, unless it is "
+        + "f32)", valueName: "count"))
+  var floorChunks: Int?
+
+  func validate() throws {
+    if let floorChunks, floorChunks < 1 { throw ValidationError("--floor-chunks takes a number from 1.") }
+  }
 
   /// Says so where it is slow.
   func chosen(_ console: Console) -> Arithmetic {

@@ -10,13 +10,20 @@ struct ProofOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Chunks of text for --attribute.", valueName: "count"))
   var attributeChunks = 4
 
+  @Flag(help: "Stop as soon as every model is certain to fail --max-kld or --min-top1.")
+  var failFast = false
+
   func validate() throws {
     if attributeChunks < 1 { throw ValidationError("--attribute-chunks takes a number from 1.") }
   }
 
-  /// - Parameter hashes: whether the files are hashed, for a report.
-  func extras(hashes: Bool) -> Verification.Extras {
-    Verification.Extras(hashes: hashes, attributionChunks: attribute ? attributeChunks : nil)
+  /// - Parameters:
+  ///   - hashes: whether the files are hashed, for a report.
+  ///   - arithmetic: that of the walk, whose floor is measured if it is not exact or if that is asked for.
+  func extras(hashes: Bool, _ arithmetic: ArithmeticOption) -> Verification.Extras {
+    Verification.Extras(
+      hashes: hashes, attributionChunks: attribute ? attributeChunks : nil, failsFast: failFast,
+      floorChunks: arithmetic.floorChunks ?? (arithmetic.arithmetic == .f32 ? nil : 4))
   }
 }
 

@@ -12,27 +12,13 @@ struct TaskArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Write the results of --tasks in the shape of lm-eval's results.json; a file there is replaced.",
-      valueName: "file"))
+      "Write the results of --tasks in the shape of lm-eval's results.json.", valueName: "file"))
   var tasksResults: String?
 
   func validate(hasReference: Bool, models: Int) throws {
     if tasks != nil, !hasReference { throw ValidationError("--tasks needs the model that --against names.") }
     if tasksResults != nil, tasks == nil { throw ValidationError("--tasks-results goes with --tasks.") }
     if tasksResults != nil, models > 1 { throw ValidationError("--tasks-results takes one model.") }
-  }
-
-  func write(_ report: TaskReport) throws {
-    guard let tasksResults else { return }
-    let file = try OutputFile(tasksResults, overwrites: true)
-    let bytes = Array((report.lmEvalJSON.text(indented: true) + "\n").utf8)
-    do {
-      try unsafe file.write(bytes.span.bytes, at: 0)
-    } catch {
-      file.discard()
-      throw error
-    }
-    try file.publish()
   }
 }
 

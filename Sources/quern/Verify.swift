@@ -54,7 +54,16 @@ struct Verify: ParsableCommand {
       if proof.attribute { throw ValidationError("--attribute needs --text.") }
       if output.isAsked { throw ValidationError("A report of drift needs --text.") }
     }
+    if proof.failFast, !gates.areStated || logits != nil {
+      throw ValidationError("--fail-fast needs a gate and --against.")
+    }
+    if arithmetic.floorChunks != nil, text == nil || logits != nil {
+      throw ValidationError("--floor-chunks needs --against and --text.")
+    }
     if logits != nil, proof.attribute { throw ValidationError("--attribute needs the model that --against names.") }
+    if output.force, !output.isAsked, questions.tasksResults == nil {
+      throw ValidationError("--force goes with --html, --markdown or --tasks-results.")
+    }
     try questions.validate(hasReference: against != nil, models: models.count)
   }
 
@@ -64,7 +73,9 @@ struct Verify: ParsableCommand {
     if logits != nil, gates[.maximumLayerError] != nil {
       throw ValidationError("--max-layer-error needs --against: a file of logits has no layers.")
     }
-    let files = try output.files(sparing: models + [against, logits, text].compactMap(\.self))
+    let files = try output.files(
+      tasks: questions.tasksResults,
+      sparing: models + [against, logits, text, questions.tasks, self.gates.gates].compactMap(\.self))
     let tasks = try questions.tasks.map { try TaskFile(reading: $0) }
     let candidates = try models.map { try ModelInput(opening: $0) }
     let reference = try against.map { try reading.open($0, console, jobs: compute.threads) }
@@ -76,7 +87,7 @@ struct Verify: ParsableCommand {
     let report = try drift(of: candidates, from: reference, options, gates, hashes: files.areAsked, console)
     if let report { try files.write(report) }
     let results = try questioning?.run(progress: console.progress()) ?? []
-    if results.count == 1 { try questions.write(results[0]) }
+    if results.count == 1 { try files.write(results[0]) }
     if shared.json {
       let tasks = results.count == 1 ? results[0].json : .array(results.map(\.json))
       print(JSONText.merged([report?.json, results.isEmpty ? nil : .object([("tasks", tasks)])]).text(indented: true))
@@ -101,7 +112,7 @@ struct Verify: ParsableCommand {
     guard let text, let reference else { return nil }
     return try Verification(
       candidates: candidates, reference: reference, text: text, options: options, gates: gates,
-      extras: proof.extras(hashes: hashes)
+      extras: proof.extras(hashes: hashes, arithmetic)
     ).run(progress: console.progress())
   }
 }

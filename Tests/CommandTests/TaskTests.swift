@@ -64,6 +64,11 @@ import Testing
         #expect(said["wrong_to_right"] == Double(zip(a, b).count { !$0 && $1 }))
       }
     }
+    // A second run asks before it replaces them, and before it answers anything.
+    let again = ["verify", small, "--against", tiny, "--tasks", try tasks(), "--tasks-results", results, "-q"]
+    let refused = try CommandRun(CommandRun.quern, again)
+    #expect(refused.code == 74 && refused.errors.contains("--force") && refused.output.isEmpty, "\(refused.errors)")
+    #expect(try CommandRun(CommandRun.quern, again + ["--force"]).code == 0)
     // What lm-eval's own files have.
     let written = try object(String(contentsOfFile: results, encoding: .utf8))
     let even = try #require((written["results"] as? [String: Any])?["even"] as? [String: Any])

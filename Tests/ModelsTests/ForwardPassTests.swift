@@ -143,19 +143,29 @@ import Testing
     #expect(layers.allSatisfy { $0.relativeRMSError == 0 && $0.cosine == 1 })
   }
 
+  /// A walk that ends early has found what one of the text's beginning finds, in groups of one chunk and in one group.
+  @Test(arguments: [1, 1 << 30]) func aWalkEndsWhereItIsDecided(_ stateBytes: Int) throws {
+    let model = try Self.model("tiny-llama")
+    let changed = try model.replacing(AttributionTests.scaled("blk.3.ffn_up.weight", by: 1.02, in: model))
+    let text = try Self.shortText()
+    func walk(_ text: TextChunks, until isDecided: ([CandidateDrift]) -> Bool) throws -> CandidateDrift {
+      let (reference, pass) = try (ForwardPass(model, jobs: 2), ForwardPass(changed, jobs: 2))
+      return try Evaluation(text, stateBytes: stateBytes).drift(of: [pass], from: reference, until: isDecided)[0]
+    }
+    let part = try walk(text) { $0[0].drift.count == 2 * text.scored.count }
+    let beginning = try walk(text.first(2)) { _ in false }
+    #expect(text.count > 2 && part.drift.count == beginning.drift.count)
+    #expect(part.drift.meanDivergence == beginning.drift.meanDivergence && part.drift.meanDivergence > 0)
+    #expect(part.worst == beginning.worst)
+    #expect(part.drift.leastMeanDivergence(of: 4 * part.drift.count) == part.drift.meanDivergence / 4)
+    let agreeing = part.drift.topOneAgreement
+    #expect((part.drift.greatestTopOneAgreement(of: 2 * part.drift.count) - (agreeing + 1) / 2).magnitude < 1e-12)
+  }
+
   /// The pass with every weight of one matrix scaled by 1.02.
   @Test func driftOfAChangedModelIsWhatItsLogitsSay() throws {
     let model = try Self.model("tiny-llama")
-    let changed = try ModelSource(
-      parameters: model.parameters,
-      tensors: model.tensors.map { tensor in
-        guard tensor.name == "blk.3.ffn_up.weight" else { return tensor }
-        let floats = try tensor.read(rows: 0..<tensor.rows)
-        let values = stride(from: 0, to: floats.count, by: 2).map { at in
-          Float(bitPattern: (UInt32(floats[at]) | UInt32(floats[at + 1]) << 8) << 16) * 1.02
-        }
-        return try Tensor(name: tensor.name, dtype: .f32, shape: tensor.shape, source: MemoryRows(values))
-      })
+    let changed = try model.replacing(AttributionTests.scaled("blk.3.ffn_up.weight", by: 1.02, in: model))
     let text = try Self.shortText()
     let (reference, pass) = try (ForwardPass(model, jobs: 2), ForwardPass(changed, jobs: 2))
     let walked = try Evaluation(text, stateBytes: 1).drift(of: [pass], from: reference)[0]

@@ -75,16 +75,7 @@ import Testing
 
   @Test func driftFromAFileIsThatFromTheModelThatWroteIt() throws {
     let (path, _) = try save()
-    let changed = try ModelSource(
-      parameters: model.parameters,
-      tensors: model.tensors.map { tensor in
-        guard tensor.name == "blk.2.ffn_up.weight" else { return tensor }
-        let floats = try tensor.read(rows: 0..<tensor.rows)
-        let values = stride(from: 0, to: floats.count, by: 2).map { at in
-          Float(bitPattern: (UInt32(floats[at]) | UInt32(floats[at + 1]) << 8) << 16) * 1.2
-        }
-        return try Tensor(name: tensor.name, dtype: .f32, shape: tensor.shape, source: MemoryRows(values))
-      })
+    let changed = try model.replacing(AttributionTests.scaled("blk.2.ffn_up.weight", by: 1.2, in: model))
     let pass = try ForwardPass(changed, jobs: 2)
     let direct = try Evaluation(text).drift(of: [pass], from: ForwardPass(model, jobs: 2))[0].drift
     let stored = try Evaluation(text).drift(of: pass, from: LogitsFileReader(opening: path))

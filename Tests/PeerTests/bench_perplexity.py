@@ -7,7 +7,6 @@ threads wait for one another by spinning. Then the speed of Quern's products bes
 time of processors with as many threads busy, and how far BF16 is from F32. Exit 1 when a bar is missed: 1.15 times llama-perplexity in F32, 1.6 times in BF16 where
 the processor has it, 80 % of the sgemm peak.
 """
-import argparse
 import concurrent.futures
 import json
 import os
@@ -17,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import peer
 
 SGEMM = """
 import numpy, time
@@ -30,17 +31,7 @@ for _ in range(24):
 print(2 * 1024 * 2048 * 2048 / best / 1e9)
 """
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("model")
-here = os.path.dirname(os.path.abspath(__file__))
-parser.add_argument("--text", default=f"{here}/../../fixtures/text/python-docs-evaluate.txt")
-parser.add_argument("--chunks", type=int, default=8)
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--runs", type=int, default=3)
-parser.add_argument("--llama", help="llama-perplexity, when it is not the one in VENV")
-o = parser.parse_args()
+o = peer.bench_parser().parse_args()
 llama = o.llama or f"{o.venv}/llama.cpp/build/bin/llama-perplexity"
 size = ["--chunks", str(o.chunks)]
 # What OpenBLAS picks by itself, one thread a process.

@@ -5,7 +5,6 @@ written, then the quantized model held against them. Whole commands, the same fi
 
 Exit 1 below 1.5 times. Logits on disk: what each leaves in a folder that is empty before.
 """
-import argparse
 import os
 import statistics
 import subprocess
@@ -13,17 +12,10 @@ import sys
 import tempfile
 import time
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("model")
-here = os.path.dirname(os.path.abspath(__file__))
-parser.add_argument("--text", default=f"{here}/../../fixtures/text/python-docs-evaluate.txt")
-parser.add_argument("--chunks", type=int, default=8)
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--runs", type=int, default=3)
+import peer
+
+parser = peer.bench_parser()
 parser.add_argument("--type", default="Q4_K_M")
-parser.add_argument("--llama", help="llama-perplexity, when it is not the one in VENV")
 o = parser.parse_args()
 o.text, o.quern = os.path.abspath(o.text), os.path.abspath(o.quern)
 llama = o.llama or os.path.abspath(f"{o.venv}/llama.cpp/build/bin/llama-perplexity")

@@ -10,9 +10,7 @@ is 1e-4 relative for the divergence, the change of probability and what else is 
 and for percentiles see `allowed`.
 The model against itself must be exactly equal.
 """
-import argparse
 import json
-import subprocess
 import sys
 import tempfile
 
@@ -23,11 +21,9 @@ from gguf.quants import dequantize
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.models.llama import modeling_llama
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("text")
-parser.add_argument("model")
+import peer
+
+parser = peer.parser("venv", "quern", "text", "model")
 parser.add_argument("--chunks", type=int, default=4)
 parser.add_argument("--types", default="Q8_0,Q6_K,Q4_K_M,Q2_K")
 o = parser.parse_args()
@@ -42,10 +38,7 @@ modeling_llama.LlamaRMSNorm.forward = norm
 
 
 def quern(*arguments):
-    done = subprocess.run([o.quern, *arguments, "-q"], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return done.stdout
+    return peer.output(o.quern, *arguments, "-q")
 
 
 def load(dtype=torch.float64):
@@ -93,19 +86,16 @@ def logits(model, chunks):
         return [torch.log_softmax(model(ids[None]).logits[0, 256:511].double(), -1) for ids, _ in chunks]
 
 
-def statistics(p, q, chunks):
-    kl, change, same, nll = [], [], 0, [[], []]
-    for a, b, (_, targets) in zip(p, q, chunks):
-        kl.append((a.exp() * (a - b)).sum(-1).numpy())
-        rows = torch.arange(255)
-        x, y = a[rows, targets].numpy(), b[rows, targets].numpy()
-        change.append(np.exp(y) - np.exp(x))
-        nll[0].append(-x)
-        nll[1].append(-y)
-        same += int((a.argmax(-1) == b.argmax(-1)).sum())
-    kl, change = np.concatenate(kl), np.concatenate(change)
-    x, y = np.concatenate(nll[0]), np.concatenate(nll[1])
-    n = len(kl)
+def drift(p, q, chunks):
+    """Of every token: divergence, change of probability, -ln p of both models, whether both choose the same."""
+    rows = torch.arange(255)
+    parts = [[(a.exp() * (a - b)).sum(-1), b[rows, targets].exp() - a[rows, targets].exp(), -a[rows, targets],
+              -b[rows, targets], a.argmax(-1) == b.argmax(-1)] for a, b, (_, targets) in zip(p, q, chunks)]
+    return [torch.cat(column).numpy() for column in zip(*parts)]
+
+
+def statistics(kl, change, x, y, same):
+    n, same = len(kl), int(same.sum())
     out = {"perplexity_reference": np.exp(x.mean()), "perplexity_quantized": np.exp(y.mean()), "same": same,
            "ln_ratio": y.mean() - x.mean(), "ln_ratio_standard_error": np.std(y - x) / np.sqrt(n - 1),
            "correlation": np.corrcoef(x, y)[0, 1],
@@ -121,11 +111,22 @@ def statistics(p, q, chunks):
     return out
 
 
-def noise(found, exact):
-    """How far percentiles are apart, in the unit in which an error of the logits shows: the divergence is a square of it."""
-    kl = max(abs(found[n] - exact[n]) / np.sqrt(exact[n]) for n in exact if n.startswith("kld.p") or n == "kld.max")
-    change = max(abs(found[n] - exact[n]) for n in exact if n.startswith("delta_p.p") or n in ("delta_p.max", "delta_p.min"))
-    return {"kld": kl, "delta_p": change}
+def unit(family, value):
+    """In which an error of the logits shows: the divergence is a square of it."""
+    return np.sqrt(value) if family == "kld" else 1
+
+
+def is_percentile(name):
+    return "." in name and (name.split(".")[1] in ("median", "min", "max") or name.split(".")[1].startswith("p"))
+
+
+def apart(found, exact):
+    """How far percentiles are apart at most, in their units."""
+    far = {"kld": 0, "delta_p": 0}
+    for name in filter(is_percentile, exact):
+        family = name.split(".")[0]
+        far[family] = max(far[family], abs(found[name] - exact[name]) / unit(family, exact[name]))
+    return far
 
 
 def allowed(name, exact, floor):
@@ -133,7 +134,7 @@ def allowed(name, exact, floor):
 
     1e-4 of itself; of the mean change, which may be any small number, 1e-4 of the changes' root mean square; of the ratio of
     perplexities a float32 rounding of -ln p, which is near 4. A percentile is one token's value, which the
-    rounding of any float32 pass moves: it may be twice as far as the worst of transformers' own float32 passes is.
+    rounding of any float32 pass moves: it may be as far as the farthest token of transformers' own float32 passes is.
     """
     value = exact[name]
     if name == "same":
@@ -143,10 +144,9 @@ def allowed(name, exact, floor):
         return max(1e-4 * abs(value), 2.4e-7)
     if name == "delta_p.mean":
         return 1e-4 * max(abs(value), exact["delta_p.rms"])
-    if "." not in name or name.split(".")[1] in ("mean", "rms") or name.endswith("error"):
+    if not is_percentile(name):
         return 1e-4 * abs(value)
-    unit = np.sqrt(value) if family == "kld" else 1
-    return max(1e-4 * abs(value), 2 * floor[family] * unit)
+    return max(1e-4 * abs(value), floor[family] * unit(family, value))
 
 
 ids = json.loads(quern("tokenize", o.model, "--text", o.text, "--ids", "--json"))["ids"]
@@ -170,26 +170,33 @@ with tempfile.TemporaryDirectory() as work:
              and all(row["relative_rms_error"] == 0 == row["added"] and row["cosine"] == 1 for row in same["layers"]))
     print(f"against itself: {'exactly equal' if exact else 'NOT EQUAL'}")
     failed |= not exact
+    measured = []
     for kind in o.types.split(","):
         path = f"{work}/{kind}.gguf"
         quern("convert", o.model, "--type", kind, "-o", path)
         ours = json.loads(quern(
             "verify", path, "--against", o.model, "--text", o.text, "--chunks", str(o.chunks), "--json"))
-        theirs = statistics(reference, logits(replace_weights(load(), path), chunks), chunks)
-        floats = statistics(single, logits(replace_weights(load(torch.float32), path), chunks), chunks)
-        floor = noise(floats, theirs)
-        count = round(ours["top1_agreement"] * ours["tokens_scored"])
-        found = {name: count if name == "same" else ours[name] if "." not in name
-                 else ours[name.split(".")[0]][name.split(".")[1]] for name in theirs}
-        for name, value in theirs.items():
-            apart = abs(found[name] - value)
-            if not apart <= allowed(name, theirs, floor):
-                failed = True
-                print(f"  {kind} {name}: quern {found[name]!r}, float64 {float(value)!r}, "
-                      f"{apart:.1e} apart where {allowed(name, theirs, floor):.1e} is allowed")
-        mine = noise(found, theirs)
-        print(f"{kind}: KL {ours['kld']['mean']:.8f}, {abs(ours['kld']['mean'] / theirs['kld.mean'] - 1):.1e} from float64; "
-              f"rms change of p {ours['delta_p']['rms']:.8f}, {abs(ours['delta_p']['rms'] / theirs['delta_p.rms'] - 1):.1e}; "
-              f"same choice {count} and {theirs['same']} of {ours['tokens_scored']}; percentiles: KL {mine['kld']:.1e} of its "
-              f"root (transformers in float32 {floor['kld']:.1e}), change of p {mine['delta_p']:.1e} ({floor['delta_p']:.1e})")
+        exact = drift(reference, logits(replace_weights(load(), path), chunks), chunks)
+        floats = drift(single, logits(replace_weights(load(torch.float32), path), chunks), chunks)
+        measured.append((kind, ours, exact, floats))
+# Rounding moves a token alike whatever its weights are stored in, so the farthest of all types says how far it can.
+floor = {"kld": max((abs(f[0] - e[0]) / np.sqrt(e[0]))[e[0] > 1e-9].max() for _, _, e, f in measured),
+         "delta_p": max(abs(f[1] - e[1]).max() for _, _, e, f in measured)}
+for kind, ours, exact, floats in measured:
+    theirs, floats = statistics(*exact), statistics(*floats)
+    count = round(ours["top1_agreement"] * ours["tokens_scored"])
+    found = {name: count if name == "same" else ours[name] if "." not in name
+             else ours[name.split(".")[0]][name.split(".")[1]] for name in theirs}
+    for name, value in theirs.items():
+        far = abs(found[name] - value)
+        if not far <= allowed(name, theirs, floor):
+            failed = True
+            print(f"  {kind} {name}: quern {found[name]!r}, float64 {float(value)!r}, "
+                  f"{far:.1e} apart where {allowed(name, theirs, floor):.1e} is allowed")
+    mine, others = apart(found, theirs), apart(floats, theirs)
+    print(f"{kind}: KL {ours['kld']['mean']:.8f}, {abs(ours['kld']['mean'] / theirs['kld.mean'] - 1):.1e} from float64; "
+          f"rms change of p {ours['delta_p']['rms']:.8f}, {abs(ours['delta_p']['rms'] / theirs['delta_p.rms'] - 1):.1e}; "
+          f"same choice {count} and {theirs['same']} of {ours['tokens_scored']}; percentiles: KL {mine['kld']:.1e} of its "
+          f"root (transformers in float32 {others['kld']:.1e}, a token {floor['kld']:.1e}), change of p "
+          f"{mine['delta_p']:.1e} ({others['delta_p']:.1e}, {floor['delta_p']:.1e})")
 sys.exit(1 if failed else 0)

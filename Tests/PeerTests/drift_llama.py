@@ -9,7 +9,6 @@ log-probabilities, which it stores in 16 bits: there the mean divergence must ag
 change of probability within 1 % and top-1 agreement within 0.3 %, beside the floor, which is what the F16 model shows against
 its own stored logits.
 """
-import argparse
 import json
 import os
 import re
@@ -17,13 +16,10 @@ import subprocess
 import sys
 import tempfile
 
+import peer
 from llama_perplexity import estimate
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("text")
-parser.add_argument("model")
+parser = peer.parser("venv", "quern", "text", "model")
 parser.add_argument("--chunks", type=int, default=20)
 parser.add_argument("--types", default="Q8_0,Q6_K,Q4_K_M,Q2_K")
 parser.add_argument("--tool")
@@ -32,10 +28,7 @@ tool = o.tool or f"{o.venv}/llama.cpp/build/bin/llama-perplexity"
 
 
 def quern(*arguments):
-    done = subprocess.run([o.quern, *arguments, "-q"], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return done.stdout
+    return peer.output(o.quern, *arguments, "-q")
 
 
 ROWS = {

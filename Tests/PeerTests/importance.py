@@ -7,7 +7,6 @@ make the same tensors of either file, byte for byte. The time of both is printed
 With --exact all is F32: llama.cpp rounds what it multiplies by F16 weights to F16, which turns near ties between experts and moves
 some sums by more than 1 %: of SmolLM2's 149,970 values two, from its own F32 as from ours.
 """
-import argparse
 import os
 import subprocess
 import sys
@@ -17,11 +16,9 @@ import time
 import numpy
 from gguf import GGUFReader
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("model")
-parser.add_argument("text")
+import peer
+
+parser = peer.parser("venv", "quern", "model", "text")
 parser.add_argument("--chunks", type=int, default=16)
 parser.add_argument("--tolerance", type=float, default=0.01)
 parser.add_argument("--type", default="IQ3_S")
@@ -30,7 +27,6 @@ parser.add_argument("--tools", help="the folder of llama.cpp's programs, when it
 o = parser.parse_args()
 tools = o.tools or f"{o.venv}/llama.cpp/build/bin"
 failed = []
-here = os.path.dirname(os.path.abspath(__file__))
 
 
 def check(sound, what):
@@ -41,9 +37,7 @@ def check(sound, what):
 
 def run(*command):
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    peer.output(*command)
     return time.monotonic() - began
 
 
@@ -118,7 +112,7 @@ with tempfile.TemporaryDirectory() as work:
     for matrix in [ours, theirs, f"{work}/ours.dat", ours_output]:
         run(f"{tools}/llama-quantize", "--imatrix", matrix, f16, f"{work}/a.gguf", o.type, "2")
         run(o.quern, "convert", f16, "--type", o.type, "--imatrix", matrix, "-o", f"{work}/b.gguf", "-q", "--force")
-        compare_files = [sys.executable, f"{here}/compare_gguf.py", f"{work}/b.gguf", f"{work}/a.gguf"]
+        compare_files = [sys.executable, f"{peer.here}/compare_gguf.py", f"{work}/b.gguf", f"{work}/a.gguf"]
         done = subprocess.run(compare_files, capture_output=True, text=True)
         check(done.returncode == 0,
               f"{o.type} with {os.path.basename(matrix)} beside llama-quantize: {done.stdout.strip()}{done.stderr[-500:]}")

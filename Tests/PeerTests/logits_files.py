@@ -10,7 +10,6 @@ An F16 GGUF's predictions are saved by `quern perplexity --save-logits` and by `
 - `quern verify --logits` finds in either file what llama-perplexity finds in it. The compared model is the Q4_K_M, for which
   llama.cpp also rounds activations to eight bits, which is only shown, and its weights stored in F32, which is held to.
 """
-import argparse
 import json
 import os
 import re
@@ -20,11 +19,9 @@ import tempfile
 
 import numpy as np
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("probe")
-parser.add_argument("text")
+import peer
+
+parser = peer.parser("venv", "quern", "probe", "text")
 parser.add_argument("--chunks", type=int, default=4)
 parser.add_argument("--context", type=int, default=512)
 parser.add_argument("--model")
@@ -41,10 +38,8 @@ def check(what, good):
 
 
 def quern(*arguments):
-    done = subprocess.run([o.quern, *arguments, "-q"], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout) if "--json" in arguments else None
+    printed = peer.output(o.quern, *arguments, "-q")
+    return json.loads(printed) if "--json" in arguments else None
 
 
 def llama(pattern, *arguments):

@@ -11,7 +11,6 @@ and, in WinoGrande's form, a sentence with a name left out beside one from elsew
 The bar is the same choice on 99.5 % of the items of each. Those that differ are printed with the margin between the two
 best choices.
 """
-import argparse
 import json
 import os
 import random
@@ -23,10 +22,9 @@ import tempfile
 
 import numpy
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("text")
+import peer
+
+parser = peer.parser("venv", "quern", "text")
 parser.add_argument("--items", type=int, default=240)
 parser.add_argument("--model")
 parser.add_argument("--lm-eval", help="a Python with lm-eval; left out when there is none")

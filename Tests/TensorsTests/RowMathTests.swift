@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Tensors
 import Testing
@@ -74,26 +75,53 @@ import Testing
   }
 
   @Test(arguments: counts + [0]) func numbersReadFromRows(_ count: Int) {
-    let (x, y) = (Self.random(count, seed: 8), Self.random(count, seed: 9))
-    let (xMaximum, yMaximum) = (RowDefinition.maximum(x), RowDefinition.maximum(y))
-    let sums = RowDefinition.sumsForDivergence(x, xMaximum, y, yMaximum)
+    let x = Self.random(count, seed: 8)
+    let xMaximum = RowDefinition.maximum(x)
     for name in Kernels.instructionSets {
       Kernels.using(name) {
         unsafe Self.withRow(x + [20]) { p in
-          unsafe Self.withRow(y + [20]) { q in
-            #expect(unsafe RowMath.maximum(p, count: count) == xMaximum, "\(name)")
-            let found = unsafe RowMath.sumsForDivergence(p, xMaximum, q, yMaximum, count: count)
-            #expect(found == sums, "\(name)")
-            let sum = unsafe RowMath.sumOfExponentials(p, maximum: xMaximum, count: count)
-            #expect(sum == RowDefinition.sumOfExponentials(x, maximum: xMaximum), "\(name)")
-            for (place, value) in x.enumerated() {
-              #expect(unsafe RowMath.firstIndex(of: value, in: p, count: count) == x.firstIndex(of: value), "\(place)")
-            }
-            #expect(unsafe RowMath.firstIndex(of: 20, in: p, count: count) == -1)
+          let sum = unsafe RowMath.exponentialSum(p, count: count)
+          #expect(sum.maximum == xMaximum, "\(name)")
+          #expect(sum.sum == RowDefinition.sumOfExponentials(x, maximum: xMaximum), "\(name)")
+          for (place, value) in x.enumerated() {
+            #expect(unsafe RowMath.firstIndex(of: value, in: p, count: count) == x.firstIndex(of: value), "\(place)")
+          }
+          #expect(unsafe RowMath.firstIndex(of: 20, in: p, count: count) == -1)
+        }
+      }
+    }
+  }
+
+  /// Rows that differ by less than the series reaches, by about as much, and by far more.
+  @Test(arguments: counts + [0], [Float(0), 1e-3, 0.6, 9])
+  func divergence(_ count: Int, _ apart: Float) {
+    let p = Self.random(count, seed: 8)
+    let q = zip(p, Self.random(count, seed: 9, reach: 1)).map { $0 + $1 * apart }
+    func sum(_ x: [Float]) -> ExponentialSum {
+      let maximum = RowDefinition.maximum(x)
+      return ExponentialSum(maximum: maximum, sum: RowDefinition.sumOfExponentials(x, maximum: maximum))
+    }
+    let (pSum, qSum) = (sum(p), sum(q))
+    let expected = RowDefinition.divergence(p, pSum, q, qSum)
+    for name in Kernels.instructionSets {
+      Kernels.using(name) {
+        unsafe Self.withRow(p + [20]) { x in
+          unsafe Self.withRow(q + [-20]) { y in
+            let found = unsafe RowMath.divergence(x, pSum, y, qSum, count: count)
+            #expect(found == expected, "\(name)")
           }
         }
       }
     }
+    guard count > 0 else { return }
+    // Σ p (ln p − ln q) in F64.
+    func logSum(_ x: [Float]) -> Double { log(x.reduce(0) { $0 + exp(Double($1)) }) }
+    let (pLog, qLog) = (logSum(p), logSum(q))
+    let exact = zip(p, q).reduce(0) { sum, pair in
+      let (a, b) = (Double(pair.0) - pLog, Double(pair.1) - qLog)
+      return sum + exp(a) * (a - b)
+    }
+    #expect((expected / pSum.sum - exact).magnitude <= 2e-6 * exact + (apart == 0 ? 0 : 1e-15))
   }
 
   /// A NaN is never the largest, and never lost from a sum.

@@ -50,19 +50,30 @@ public indirect enum JSONText: Sendable {
 
   private static func quote(_ text: String, to out: inout String) {
     out += "\""
-    for scalar in text.unicodeScalars {
+    out += text.replacingScalars { scalar in
       switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case "\n": out += "\\n"
-      case "\r": out += "\\r"
-      case "\t": out += "\\t"
+      case "\"": return "\\\""
+      case "\\": return "\\\\"
+      case "\n": return "\\n"
+      case "\r": return "\\r"
+      case "\t": return "\\t"
       case "\u{0}"..<"\u{20}", "\u{7F}":
         let digits = String(scalar.value, radix: 16)
-        out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: out.unicodeScalars.append(scalar)
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: return nil
       }
     }
     out += "\""
+  }
+}
+
+extension String {
+  /// The text with every scalar for which `replacement` has one replaced by it.
+  package func replacingScalars(_ replacement: (Unicode.Scalar) -> String?) -> String {
+    var out = ""
+    for scalar in unicodeScalars {
+      if let text = replacement(scalar) { out += text } else { out.unicodeScalars.append(scalar) }
+    }
+    return out
   }
 }

@@ -53,7 +53,7 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
         .rms_norm = row_rms_norm,
         .rotate = row_rotate,
         .sum_of_exponentials = row_sum_of_exponentials,
-        .divergence_sums = row_divergence_sums,
+        .divergence = row_divergence,
         .index = row_index,
     },
     .refine_levels = refine_levels,

@@ -22,13 +22,14 @@ void quern_row_rotate(float *x, int64_t heads, int64_t head_size, const float *c
 // Sum of e^(x - maximum).
 double quern_row_sum_of_exponentials(const float *x, float maximum, int64_t count);
 
-struct quern_divergence_sums {
-  double p, q, weighted;
+// Of two rows of logits: their maxima, the difference of the logarithms of their sums of exponentials (x's less y's), and
+// e^-x_maximum of x's sum over e^-y_maximum of y's.
+struct quern_divergence {
+  float x_maximum, y_maximum, shift, ratio;
 };
 
-// p = sum of e^(x - x_maximum), q the same of y, weighted = sum of e^(x - x_maximum) (x - y).
-struct quern_divergence_sums quern_row_divergence_sums(
-    const float *x, float x_maximum, const float *y, float y_maximum, int64_t count);
+// Sum of e^(x - x_maximum) (e^-d - 1 + d) for d = x - y - shift.
+double quern_row_divergence(const float *x, const float *y, const struct quern_divergence *of, int64_t count);
 
 // The first place that holds `value`; -1 when none does.
 int64_t quern_row_index(const float *x, float value, int64_t count);

@@ -59,30 +59,30 @@ INLINE void pack_group(
   }
 }
 
-// a (rows, columns) -> groups of ROWS rows, (depth, ROWS) each.
+// a (rows, columns) -> groups of `width` rows, (depth, width) each.
+INLINE void pack_groups(
+    int width, enum quern_arithmetic arithmetic, const float *a, int64_t stride, int64_t rows, int64_t columns,
+    uint32_t *out, int64_t depth) {
+  for (int64_t row = 0; row < rows; row += width) {
+    int64_t count = rows - row < width ? rows - row : width;
+    const float *x = a + row * stride;
+    uint32_t *group = out + row * depth;
+    if (arithmetic == QUERN_ARITHMETIC_BF16) pack_group(2, width, x, stride, count, columns, group);
+    else if (count == width) pack_group(1, width, x, stride, width, columns, group);
+    else pack_group(1, width, x, stride, count, columns, group);
+  }
+}
+
 static void pack_rows(
     enum quern_arithmetic arithmetic, const float *a, int64_t stride, int64_t rows, int64_t columns, uint32_t *out,
     int64_t depth) {
-  for (int64_t row = 0; row < rows; row += ROWS) {
-    int64_t count = rows - row < ROWS ? rows - row : ROWS;
-    const float *x = a + row * stride;
-    uint32_t *group = out + row * depth;
-    if (arithmetic == QUERN_ARITHMETIC_BF16) pack_group(2, ROWS, x, stride, count, columns, group);
-    else if (count == ROWS) pack_group(1, ROWS, x, stride, ROWS, columns, group);
-    else pack_group(1, ROWS, x, stride, count, columns, group);
-  }
+  pack_groups(ROWS, arithmetic, a, stride, rows, columns, out, depth);
 }
 
 static void pack_panels(
     enum quern_arithmetic arithmetic, const float *w, int64_t stride, int64_t rows, int64_t columns, uint32_t *panels,
     int64_t depth) {
-  for (int64_t row = 0; row < rows; row += COLUMNS) {
-    int64_t count = rows - row < COLUMNS ? rows - row : COLUMNS;
-    const float *x = w + row * stride;
-    uint32_t *panel = panels + row * depth;
-    if (arithmetic == QUERN_ARITHMETIC_BF16) pack_group(2, COLUMNS, x, stride, count, columns, panel);
-    else pack_group(1, COLUMNS, x, stride, count, columns, panel);
-  }
+  pack_groups(COLUMNS, arithmetic, w, stride, rows, columns, panels, depth);
 }
 
 static void pack_transposed(

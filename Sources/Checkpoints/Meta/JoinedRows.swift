@@ -25,6 +25,8 @@ struct JoinedColumns: TensorSource {
       }
     }
   }
+
+  func readAhead(rows: Range<Int>, rowBytes: Int) { for part in parts { part.readAhead() } }
 }
 
 /// A tensor of which every shard has a copy. The copies are compared whenever it is read: nothing is read at opening, and
@@ -46,4 +48,6 @@ struct ReplicatedRows: TensorSource {
         subject: name, remedy: "download the shards of one model again")
     }
   }
+
+  func readAhead(rows: Range<Int>, rowBytes: Int) { for part in parts { part.readAhead() } }
 }

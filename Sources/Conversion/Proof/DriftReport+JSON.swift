@@ -5,10 +5,11 @@ extension DriftReport {
   /// One candidate's object with the reference, the text and the versions beside its own keys; of several candidates,
   /// `reference`, `candidates` and `passed`.
   public var json: JSONText {
-    let shared: [(String, JSONText)] = [
-      ("reference", reference.json), ("text", text.json), ("arithmetic", .string(arithmetic)),
-      ("version", .string(version)), ("notes", .array(notes.map { .string($0) })),
-    ]
+    let shared: [(String, JSONText)] =
+      [
+        ("reference", reference.json), ("text", text.json), ("arithmetic", .string(arithmetic)),
+        ("version", .string(version)), ("notes", .array(notes.map { .string($0) })),
+      ] + (floor.map { [("floor", $0.json)] } ?? [])
     if candidates.count == 1 { return .object(candidates[0].members(text) + shared) }
     return .object(
       shared + [("candidates", .array(candidates.map { .object($0.members(text)) })), ("passed", .bool(passed))])

@@ -6,7 +6,7 @@ extension DriftReport {
   public var summary: String {
     let head =
       "\(text.tokensScored) tokens of \(text.name) in \(text.chunks) chunks of \(text.context), against \(reference.name)"
-    return ([head] + candidates.map(\.summary) + notes.map { "note: \($0)" }).joined(separator: "\n\n")
+    return ([head] + candidates.map(\.summary) + remarks.map { "note: \($0)" }).joined(separator: "\n\n")
   }
 }
 

@@ -11,8 +11,13 @@ public struct DriftReport: Sendable {
   public var arithmetic: String
   /// Of quern.
   public var version: String
+  /// How far that is from F32, where it was measured.
+  public var floor: ArithmeticFloor?
   /// What a reader must know of the numbers, a sentence each.
   public var notes: [String] = []
+
+  /// The notes, and the floor in words.
+  var remarks: [String] { (floor.map { [$0.text + ": nothing below is told apart"] } ?? []) + notes }
 
   public var passed: Bool { candidates.allSatisfy(\.passed) }
 

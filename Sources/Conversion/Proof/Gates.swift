@@ -55,6 +55,14 @@ public struct Gates: Hashable, Sendable {
     public var passed: Bool
   }
 
+  /// A gate that fails whatever the tokens still to be scored show: no divergence is below zero.
+  /// - Parameter count: of tokens in all.
+  func certainFailure(_ drift: Drift, of count: Int) -> Kind? {
+    if let limit = limits[.maximumKLD], drift.leastMeanDivergence(of: count) > limit { return .maximumKLD }
+    if let limit = limits[.minimumTop1], drift.greatestTopOneAgreement(of: count) < limit { return .minimumTop1 }
+    return nil
+  }
+
   func results(
     for drift: Drift, layers: [DriftReport.LayerRow], differences: [DriftReport.ParameterDifference]
   ) -> [Result] {

@@ -17,9 +17,16 @@ public struct Verification {
     public var hashes = false
     /// What each tensor does alone, over so many chunks.
     public var attributionChunks: Int?
+    /// Ends the walk when every candidate is certain to fail a gate.
+    public var failsFast = false
+    /// How far the arithmetic of the walk is from F32 on the reference, over so many chunks.
+    public var floorChunks: Int?
 
-    public init(hashes: Bool = false, attributionChunks: Int? = nil) {
-      (self.hashes, self.attributionChunks) = (hashes, attributionChunks)
+    public init(
+      hashes: Bool = false, attributionChunks: Int? = nil, failsFast: Bool = false, floorChunks: Int? = nil
+    ) {
+      (self.hashes, self.attributionChunks, self.failsFast) = (hashes, attributionChunks, failsFast)
+      self.floorChunks = floorChunks
     }
   }
 
@@ -36,10 +43,20 @@ public struct Verification {
   /// Walks all models over the same chunks, the reference once.
   /// - Throws: `SHAPE` when the models or their tokens differ, so that nothing is compared that cannot be.
   public func run(progress: ProgressHandler? = nil) throws -> DriftReport {
-    let chunks = try options.chunks(of: text, for: reference)
+    var chunks = try options.chunks(of: text, for: reference)
     for candidate in candidates { try checkTokens(of: candidate, chunks) }
     let plan = try options.plan([reference] + candidates, chunks)
+    let floor = try extras.floorChunks.map { try ArithmeticFloor.Walk(of: reference, chunks.first($0), options) }
     let walked = try walk(chunks, plan, progress)
+    var notes: [String] = []
+    let scored = walked[0].drift.count / chunks.scored.count
+    if scored < chunks.count {
+      let certain = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
+      notes.append(
+        "stopped after \(scored) of \(chunks.count) chunks, since whatever the others show fails "
+          + Set(certain).sorted().joined(separator: " and "))
+      chunks = chunks.first(scored)
+    }
     let attributed = try extras.attributionChunks.map { try attribute(chunks.first($0), plan, progress) }
     return DriftReport(
       reference: try facts(),
@@ -49,7 +66,8 @@ public struct Verification {
       text: DriftReport.TextFacts(
         path: text.path, name: ProofFacts.name(text.path), sha256: ProofFacts.sha256(text.bytes), chunks: chunks.count,
         context: chunks.context, tokensScored: chunks.scoredCount),
-      arithmetic: "\(options.arithmetic)", version: Version.current)
+      arithmetic: "\(options.arithmetic)", version: Version.current, floor: try floor?.run(progress),
+      notes: notes + (attributed == nil ? [] : unmeasured()))
   }
 
   private func walk(
@@ -63,7 +81,9 @@ public struct Verification {
         residentOutput: plan.residentOutput)
     }
     return try options.evaluation(chunks, plan, "walking \(others.count + 1) models", progress)
-      .drift(of: others, from: first)
+      .drift(of: others, from: first) { found in
+        extras.failsFast && found.allSatisfy { gates.certainFailure($0.drift, of: chunks.scoredCount) != nil }
+      }
   }
 
   /// What each tensor of each candidate does alone, by name. A tensor that is the reference's does nothing.
@@ -77,6 +97,12 @@ public struct Verification {
       let values = try attribution.divergences(of: tensors, progress: progress)
       return Dictionary(zip(tensors.map(\.name), values), uniquingKeysWith: { first, _ in first })
     }
+  }
+
+  /// What `--attribute` leaves out.
+  private func unmeasured() -> [String] {
+    let names = Set(candidates.flatMap { $0.model.tensors.filter { !Attribution.measures($0) }.map(\.name) })
+    return names.sorted().map { "what \($0) alone causes is not measured: it is frequencies, which no type quantizes" }
   }
 
   private func facts() throws -> DriftReport.Reference {
@@ -94,12 +120,8 @@ public struct Verification {
         layer: layer, relativeRMSError: drift.state.relativeRMSError, cosine: drift.state.cosine,
         added: drift.added.relativeRMSError)
     }
-    let differences = ProofFacts.differences(of: candidate, from: reference)
-    return DriftReport.Candidate(
-      name: ProofFacts.name(candidate.path), path: candidate.path, fileType: ProofFacts.fileType(candidate),
-      fileBytes: candidate.fileBytes, bitsPerWeight: candidate.bitsPerWeight,
-      sha256: extras.hashes ? try ProofFacts.sha256(of: candidate) : nil, drift: walked.drift,
-      layers: layers,
+    return try ProofFacts.row(
+      candidate, walked.drift, layers: layers,
       tensors: try candidate.model.tensors.map { tensor in
         DriftReport.TensorRow(
           name: tensor.name, type: tensor.dtype, bitsPerWeight: tensor.dtype.bitsPerElement,
@@ -109,9 +131,7 @@ public struct Verification {
           }, attributedDivergence: attributed[tensor.name])
       },
       worst: walked.worst.map { ProofFacts.worst($0, chunks, reference.tokenizer) },
-      gates: gates.results(for: walked.drift, layers: layers, differences: differences),
-      provenance: ProofFacts.provenance(candidate),
-      differences: differences)
+      differences: ProofFacts.differences(of: candidate, from: reference), gates: gates, hashes: extras.hashes)
   }
 
   /// Both tokenizers must cut the text alike: a wrong pre-tokenizer is a defect of the candidate, not a quantization error.

@@ -70,6 +70,16 @@ public struct Drift: Sendable {
     blocks += other.blocks
   }
 
+  // MARK: Bounds
+
+  /// What the mean divergence is at least when `count` tokens are scored in all.
+  public func leastMeanDivergence(of count: Int) -> Double { divergence.sum / Double(count) }
+
+  /// What the agreement is at most then.
+  public func greatestTopOneAgreement(of count: Int) -> Double {
+    Double(sameChoices + max(0, count - self.count)) / Double(count)
+  }
+
   // MARK: Estimates. All are NaN of nothing.
 
   /// `ln(perplexity of the quantized / perplexity of the reference)`.

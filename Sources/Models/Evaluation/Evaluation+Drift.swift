@@ -27,15 +27,19 @@ extension Evaluation {
 
   /// The drift of every pass's model from `reference`'s, over the same text and side by side; the reference is computed
   /// once.
+  /// - Parameter isDecided: asked after each chunk, with what was found so far; the walk ends when it says so.
   /// - Throws: `SHAPE` when the vocabularies, widths or depths differ; `NONFINITE`; what reading throws.
-  public func drift(of passes: [ForwardPass], from reference: ForwardPass) throws -> [CandidateDrift] {
+  public func drift(
+    of passes: [ForwardPass], from reference: ForwardPass, until isDecided: ([CandidateDrift]) -> Bool = { _ in false }
+  ) throws -> [CandidateDrift] {
     for pass in passes { try checkSizes(of: pass, reference) }
     let probed = Evaluation.probedChunks(text)
     var results = passes.map { CandidateDrift(layers: .init(repeating: LayerDrift(), count: $0.layerCount)) }
     var worst = passes.map { _ in WorstPositions(limit: 20) }
     let columns = reference.parameters.vocabularySize
     var tiles: (p: Matrix, q: Matrix)?
-    try walk([reference] + passes, probes: probed) { layer, states in
+    var ends = false
+    try walk([reference] + passes, probes: probed, goesOn: { !ends }) { layer, states in
       for index in passes.indices {
         let both = try states[index + 1].differences(from: states[0], jobs: reference.jobs)
         results[index].layers[layer].state.merge(both.state)
@@ -63,6 +67,8 @@ extension Evaluation {
           }
         }
         for number in passes.indices { results[number].drift.endBlock() }
+        ends = isDecided(results)
+        if ends { break }
       }
       return results[0].drift.quantized.perplexity
     }

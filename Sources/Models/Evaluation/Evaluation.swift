@@ -124,14 +124,20 @@ public struct Evaluation {
   /// Pushes all chunks through all passes, a group of chunks at a time.
   /// - Parameter probes: so many of the text's first chunks are followed in all passes but the first once more: before each
   ///   layer they are given the first pass's states. They stand behind the others in the states of their group.
+  /// - Parameter goesOn: asked before each group but the first.
   func walk(
-    _ passes: [ForwardPass], probes: Int = 0, afterLayer: (Int, [HiddenStates]) throws -> Void = { _, _ in },
+    _ passes: [ForwardPass], probes: Int = 0, goesOn: () -> Bool = { true },
+    afterLayer: (Int, [HiddenStates]) throws -> Void = { _, _ in },
     score: (Range<Int>, [HiddenStates]) throws -> Double
   ) throws {
     let depth = passes[0].layerCount
     let size = WalkMemory.groupSize(passes.map(\.parameters), text, probes: probes, stateBytes: stateBytes)
     var state = Progress(done: 0, total: text.count * (depth + 1) * passes.count, perplexity: nil)
     for start in stride(from: 0, to: text.count, by: size) {
+      if start > 0, !goesOn() {
+        state.done = state.total
+        return try progress(state)
+      }
       let chunks = start..<min(text.count, start + size)
       let inputs = chunks.map(text.input)
       let probed = inputs.prefix(max(0, probes - start))

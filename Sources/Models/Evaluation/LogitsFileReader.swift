@@ -1,10 +1,3 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 import Bytes
 import Tensors
 
@@ -108,21 +101,23 @@ extension LogitMath {
     reference: LogitsFileReader.Row, quantized: MatrixView, row: Int, target: Int
   ) -> TokenDrift {
     let (y, count) = unsafe (quantized.pointer(row: row), quantized.columns)
-    let maximum = unsafe RowMath.maximum(y, count: count)
+    let sum = unsafe RowMath.exponentialSum(y, count: count)
     // What does not count is put where its probability vanishes.
     var stored = reference.codes.map { code in
       let value = Float(code) * reference.scale + reference.minimum
       return value > -16 ? value : -100
     }
-    let sums = unsafe stored.withUnsafeMutableBufferPointer { x in
-      unsafe RowMath.sumsForDivergence(x.baseAddress!, 0, y, maximum, count: count)
+    let divergence = unsafe stored.withUnsafeMutableBufferPointer { buffer in
+      let x = buffer.baseAddress!
+      // Stored probabilities hardly sum to 1, and what is missing counts as they stand: Σ p d, not Σ p (e^-d − 1 + d).
+      let whole = ExponentialSum(maximum: 0, sum: 1)
+      let excess = unsafe RowMath.sumOfExponentials(x, maximum: 0, count: count) - 1
+      return unsafe RowMath.divergence(x, whole, y, sum, count: count) + excess
     }
-    let logSum = Double(maximum) + log(sums.q)
     let first = reference.codes.max().flatMap { reference.codes.firstIndex(of: $0) } ?? -1
     return TokenDrift(
-      reference: -Double(reference.logProbability(target)), quantized: unsafe logSum - Double(y[target]),
-      divergence: sums.weighted + sums.p * logSum,
-      referenceChoice: Int32(first), quantizedChoice: unsafe Int32(RowMath.firstIndex(of: maximum, in: y, count: count))
-    )
+      reference: -Double(reference.logProbability(target)), quantized: unsafe sum.logarithm - Double(y[target]),
+      divergence: divergence, referenceChoice: Int32(first),
+      quantizedChoice: unsafe Int32(RowMath.firstIndex(of: sum.maximum, in: y, count: count)))
   }
 }

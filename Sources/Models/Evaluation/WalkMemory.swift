@@ -26,9 +26,10 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
   private static let perThread = 36 << 20
 
   /// For a walk of `models`, the first of which is the reference if there are several.
+  /// - Parameter sharesBuffers: whether models that compute alike do so in the same buffers.
   /// - Throws: `LIMIT` when not even one chunk fits in `budget`.
   public init(
-    _ models: [LlamaParameters], _ text: TextChunks, jobs: Int, budget: Int, inUse: Int
+    _ models: [LlamaParameters], _ text: TextChunks, jobs: Int, budget: Int, inUse: Int, sharesBuffers: Bool = true
   ) throws(InputError) {
     let probes = models.count > 1 ? Evaluation.probedChunks(text) : 0
     let workers = min(max(1, jobs), max(text.count + probes, 1))
@@ -36,7 +37,9 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
     chunks = text.count
     var shared: [LlamaParameters] = []
     // Models that compute alike share their buffers; see `ForwardPass.init`.
-    for model in models where models[0].computesAlike(model) ? shared.isEmpty : true { shared.append(model) }
+    for model in models where !sharesBuffers || shared.isEmpty || !models[0].computesAlike(model) {
+      shared.append(model)
+    }
     buffers =
       shared.reduce(0) { $0 + ForwardPass.bufferBytes($1, context: text.context, workers: workers) }
       + max(1, jobs) * WalkMemory.perThread

@@ -115,7 +115,15 @@ public final class ForwardPass {
   /// - Parameter observe: sees what the block's linear layers multiply.
   public func apply(layer: Int, to states: HiddenStates, observe: LinearObserver? = nil) throws {
     try load(layer: layer)
+    readAhead(layer: layer + 1)
     try applyLoaded(layer, to: states, observe: observe)
+  }
+
+  /// Has the system read what is needed next while this layer is computed: a layer's weights as they are stored, or after the
+  /// last the output matrix. They wait in the system's memory, which takes it back where it is short.
+  private func readAhead(layer: Int) {
+    if layer == layerCount { return residentOutput == nil ? model[outputName]?.readAhead() ?? () : () }
+    for (part, _) in parameters.layerTensors { model["blk.\(layer).\(part)"]?.readAhead() }
   }
 
   /// Brings block `layer` into the buffers, where it stays until another is loaded by this pass or one that shares them.

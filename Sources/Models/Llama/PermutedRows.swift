@@ -45,6 +45,8 @@ struct PermutedRows: TensorSource {
       row = end
     }
   }
+
+  func readAhead(rows: Range<Int>, rowBytes: Int) { source.readAhead(rows: rows, rowBytes: rowBytes) }
 }
 
 /// A vector (one row) whose elements are in the order of `PermutedRows`: a bias permuted as its weight is.

@@ -1,11 +1,4 @@
 import CKernels
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Darwin
-#endif
 public import Bytes
 
 /// A matrix W (rows, columns) in the order in which products read it: in panels of 32 rows, column after column.
@@ -18,7 +11,7 @@ public import Bytes
   public let rows: Int
   public let columns: Int
   public let arithmetic: Arithmetic
-  private let memory: AlignedWords
+  private let memory: AlignedMemory<UInt32>
   /// Words of each row.
   fileprivate let depth: Int
 
@@ -28,7 +21,7 @@ public import Bytes
     (self.rows, self.columns, self.arithmetic) = (rows, columns, arithmetic)
     depth = (columns + arithmetic.valuesPerWord - 1) / arithmetic.valuesPerWord
     let padded = try SizeArithmetic.aligned(rows, to: PackedMatrix.panelRows)
-    memory = try AlignedWords(SizeArithmetic.product(padded, depth))
+    memory = try AlignedMemory(SizeArithmetic.product(padded, depth))
   }
 
   fileprivate func panel(_ row: Int) -> UnsafeMutablePointer<UInt32> { unsafe memory.base + row * depth }
@@ -87,13 +80,13 @@ public struct PackedView: Sendable {
 
 /// What a thread needs for products, half a megabyte. Not to be used from two threads at once.
 @safe public final class ProductScratch: @unchecked Sendable {
-  fileprivate let memory: AlignedWords
+  fileprivate let memory: AlignedMemory<UInt32>
   public static let byteCount = Int(QUERN_PRODUCT_SCRATCH) * MemoryLayout<UInt32>.stride
   /// What was computed with it.
   public fileprivate(set) var work = ProductWork()
 
   /// - Throws: `LIMIT` when the memory cannot be had.
-  public init() throws(InputError) { memory = try AlignedWords(Int(QUERN_PRODUCT_SCRATCH)) }
+  public init() throws(InputError) { memory = try AlignedMemory(Int(QUERN_PRODUCT_SCRATCH)) }
 }
 
 extension MatrixView {
@@ -135,22 +128,4 @@ public struct ProductWork: Hashable, Sendable {
   public var seconds: Double { Double(nanoseconds) / 1e9 }
   /// 10⁹ operations a second of one thread; NaN of nothing.
   public var gigaflops: Double { Double(operations) / Double(nanoseconds) }
-}
-
-/// Zeroed words from a multiple of 64 bytes on.
-@safe private final class AlignedWords {
-  let base: UnsafeMutablePointer<UInt32>
-
-  init(_ count: Int) throws(InputError) {
-    let bytes = try SizeArithmetic.sum(SizeArithmetic.product(count, MemoryLayout<UInt32>.stride), 64)
-    var memory: UnsafeMutableRawPointer?
-    guard unsafe posix_memalign(&memory, 64, bytes) == 0, let memory = unsafe memory else {
-      throw InputError(
-        .limit, "no memory for \(bytes) bytes of matrices", remedy: "use a smaller --memory, or fewer --jobs")
-    }
-    unsafe memset(memory, 0, bytes)
-    unsafe base = memory.bindMemory(to: UInt32.self, capacity: bytes / MemoryLayout<UInt32>.stride)
-  }
-
-  deinit { unsafe free(base) }
 }

@@ -99,20 +99,29 @@ package enum RowDefinition {
     return total
   }
 
-  package static func sumsForDivergence(
-    _ x: [Float], _ xMaximum: Float, _ y: [Float], _ yMaximum: Float
-  ) -> (p: Double, q: Double, weighted: Double) {
+  /// See `RowMath.divergence`.
+  package static func divergence(_ p: [Float], _ pSum: ExponentialSum, _ q: [Float], _ qSum: ExponentialSum) -> Double {
+    let (shift, ratio) = (Float(pSum.logarithm - qSum.logarithm), Float(pSum.sum / qSum.sum))
     var total = 0.0
-    for start in stride(from: 0, to: x.count, by: stretch) {
-      let part = start..<min(x.count, start + stretch)
-      let (a, b) = (Array(x[part]), Array(y[part]))
-      var weighted = Lanes()
-      for first in stride(from: 0, to: a.count, by: 16) {
-        let weight = kept(exp(lanes(a, first, 0) - xMaximum), a.count - first)
-        weighted += weight * (lanes(a, first, 0) - lanes(b, first, 0))
+    for start in stride(from: 0, to: p.count, by: stretch) {
+      let part = start..<min(p.count, start + stretch)
+      let (x, y) = (Array(p[part]), Array(q[part]))
+      var sums = Lanes()
+      for first in stride(from: 0, to: x.count, by: 16) {
+        let (x, y, count) = (lanes(x, first, 0), lanes(y, first, 0), x.count - first)
+        let d = x - y - shift
+        let weight = exp(x - pSum.maximum)
+        // e^-d − 1 + d by its series up to 1/2; beyond, weight · e^-d is the other model's weight.
+        var series = Lanes(repeating: -1 / 362_880)
+        for factor: Float in [1 / 40320, -1 / 5040, 1 / 720, -1 / 120, 1 / 24, -1 / 6, 1 / 2] {
+          series = series * d + factor
+        }
+        let far = weight * (d - 1) + exp(y - qSum.maximum) * ratio
+        let near = weight * (series * d * d)
+        sums += kept(far.replacing(with: near, where: (d .<= 0.5) .& (d .>= -0.5)), count)
       }
-      total += Double(sum(weighted))
+      total += Double(sum(sums))
     }
-    return (sumOfExponentials(x, maximum: xMaximum), sumOfExponentials(y, maximum: yMaximum), total)
+    return total
   }
 }

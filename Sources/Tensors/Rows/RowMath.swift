@@ -1,4 +1,11 @@
 import CKernels
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
 
 /// Arithmetic on rows of F32, by kernels. Lengths are elements; pointers must be good for them.
 ///
@@ -26,17 +33,29 @@ import CKernels
   /// `gate = silu(gate) · up`, where `silu(x) = x / (1 + e^-x)`.
   package static func swiGLU(_ gate: Row, _ up: Row, count: Int) { unsafe quern_row_swiglu(gate, up, Int64(count)) }
 
+  /// Of a row, with its maximum.
+  package static func exponentialSum(_ x: Row, count: Int) -> ExponentialSum {
+    let maximum = unsafe maximum(x, count: count)
+    return ExponentialSum(maximum: maximum, sum: unsafe sumOfExponentials(x, maximum: maximum, count: count))
+  }
+
   /// `Σ e^(x - maximum)`.
   package static func sumOfExponentials(_ x: Row, maximum: Float, count: Int) -> Double {
     unsafe quern_row_sum_of_exponentials(x, maximum, Int64(count))
   }
 
-  /// `p = Σ e^(x - maximum of x)`, `q` the same of y, `weighted = Σ e^(x - maximum of x) (x - y)`.
-  package static func sumsForDivergence(
-    _ x: Row, _ xMaximum: Float, _ y: Row, _ yMaximum: Float, count: Int
-  ) -> (p: Double, q: Double, weighted: Double) {
-    let sums = unsafe quern_row_divergence_sums(x, xMaximum, y, yMaximum, Int64(count))
-    return (sums.p, sums.q, sums.weighted)
+  /// The divergence of two rows of logits p and q, as `Σ p (e^-d − 1 + d)` with `d = ln p − ln q`.
+  ///
+  /// It is `Σ p d`, since `Σ p (e^-d − 1) = Σ q − Σ p = 0`. But the terms of `Σ p d` are of either sign and cancel; none of
+  /// these is negative, and an error of `shift` does not show in the first order.
+  /// - Returns: the divergence times p's `sum`.
+  package static func divergence(
+    _ p: Row, _ pSum: ExponentialSum, _ q: Row, _ qSum: ExponentialSum, count: Int
+  ) -> Double {
+    var of = quern_divergence(
+      x_maximum: pSum.maximum, y_maximum: qSum.maximum, shift: Float(pSum.logarithm - qSum.logarithm),
+      ratio: Float(pSum.sum / qSum.sum))
+    return unsafe quern_row_divergence(p, q, &of, Int64(count))
   }
 
   /// The first place that holds `value`; -1 when none does.
@@ -53,4 +72,16 @@ import CKernels
   package static func add(_ y: Row, times factor: Float, to x: Row, count: Int) {
     for index in 0..<count { unsafe x[index] += y[index] * factor }
   }
+}
+
+/// `Σ e^x` of a row, as `sum · e^maximum`.
+package struct ExponentialSum: Hashable, Sendable {
+  package var maximum: Float
+  /// `Σ e^(x - maximum)`.
+  package var sum: Double
+
+  package init(maximum: Float, sum: Double) { (self.maximum, self.sum) = (maximum, sum) }
+
+  /// `ln Σ e^x`.
+  package var logarithm: Double { Double(maximum) + log(sum) }
 }

@@ -61,13 +61,14 @@ struct Comparison {
     }
   }
 
-  /// How the numbers came about, in one sentence.
+  /// How the numbers came about, and what a reader must know of them.
   static func method(_ report: DriftReport) -> String {
     let text = report.text
     return
       "\(Figures.count(text.tokensScored)) tokens of \(text.name) scored in \(Figures.count(text.chunks)) chunks of "
       + "\(Figures.count(text.context)), the second half of each, as llama-perplexity does. \(report.candidates.count == 1 ? "Both" : "All") models are computed in "
       + "\(report.arithmetic) and compared before anything is rounded. ± is one standard error."
+      + report.remarks.map { " Note: \($0)." }.joined()
   }
 
   func add(to page: inout Markup, linking: Bool) {

@@ -60,24 +60,17 @@ struct Markup: Sendable {
   /// `text` with the five characters of markup as references and every scalar that XML forbids, or that would be
   /// invisible or turn the direction of what follows, spelled `\u{..}`. Line breaks and tabs stay.
   static func escaped(_ text: String) -> String {
-    var out = ""
-    for scalar in text.unicodeScalars {
+    text.replacingScalars { scalar in
       switch scalar {
-      case "<": out += "&lt;"
-      case ">": out += "&gt;"
-      case "&": out += "&amp;"
-      case "\"": out += "&quot;"
-      case "'": out += "&#39;"
-      case "\n", "\t": out.unicodeScalars.append(scalar)
-      default:
-        if isShownAsNumber(scalar) {
-          out += spelled(scalar)
-        } else {
-          out.unicodeScalars.append(scalar)
-        }
+      case "<": "&lt;"
+      case ">": "&gt;"
+      case "&": "&amp;"
+      case "\"": "&quot;"
+      case "'": "&#39;"
+      case "\n", "\t": nil
+      default: isShownAsNumber(scalar) ? spelled(scalar) : nil
       }
     }
-    return out
   }
 
   static func spelled(_ scalar: Unicode.Scalar) -> String { "\\u{\(String(scalar.value, radix: 16))}" }

@@ -4,23 +4,27 @@ import Bytes
 public struct ReportFiles: Sendable {
   private let html: String?
   private let markdown: String?
+  private let tasks: String?
   private let overwrites: Bool
 
-  /// Whether anything will be written.
+  /// Whether a report of drift will be written.
   public var areAsked: Bool { html != nil || markdown != nil }
 
   /// Makes sure that the files can be written, so that a mistake shows before a walk of hours and not after it. Nothing is
   /// left behind by that.
-  /// - Parameter inputs: files and folders that are being read, none of which may be replaced.
-  /// - Throws: `InputError` `PATH` when a name is taken and may not be replaced, or belongs to an input, or both are the
+  /// - Parameters:
+  ///   - tasks: takes the results of tasks.
+  ///   - inputs: files and folders that are being read, none of which may be replaced.
+  /// - Throws: `InputError` `PATH` when a name is taken and may not be replaced, or belongs to an input, or two are the
   ///   same; `SystemError` when a folder cannot be written.
-  public init(html: String?, markdown: String?, overwrites: Bool, sparing inputs: [String]) throws {
-    (self.html, self.markdown, self.overwrites) = (html, markdown, overwrites)
-    let paths = [html, markdown].compactMap { $0 }
-    if paths.count == 2, paths[0] == paths[1] {
-      throw InputError(.path, "is to hold both the page and the table", file: paths[0], remedy: "give two names")
-    }
-    for path in paths {
+  public init(html: String?, markdown: String?, tasks: String? = nil, overwrites: Bool, sparing inputs: [String]) throws
+  {
+    (self.html, self.markdown, self.tasks, self.overwrites) = (html, markdown, tasks, overwrites)
+    let paths = [html, markdown, tasks].compactMap { $0 }
+    for (index, path) in paths.enumerated() {
+      if paths[..<index].contains(path) {
+        throw InputError(.path, "is to hold two results", file: path, remedy: "give two names")
+      }
       for input in inputs { try ReportFiles.refuse(path, asPartOf: input) }
       try OutputFile(path, overwrites: overwrites).discard()
     }
@@ -39,6 +43,11 @@ public struct ReportFiles: Sendable {
   public func write(_ report: DriftReport) throws {
     if let html { try write(report.html, to: html) }
     if let markdown { try write(report.markdown, to: markdown) }
+  }
+
+  /// The same of the answers to tasks, in lm-eval's shape.
+  public func write(_ results: TaskReport) throws {
+    if let tasks { try write(results.lmEvalJSON.text(indented: true) + "\n", to: tasks) }
   }
 
   private func write(_ text: String, to path: String) throws {

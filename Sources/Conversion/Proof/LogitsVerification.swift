@@ -57,12 +57,7 @@ public struct LogitsVerification {
     let pass = try ForwardPass(
       candidate.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     let drift = try options.evaluation(chunks, plan, "walking the model", progress).drift(of: pass, from: logits)
-    return DriftReport.Candidate(
-      name: ProofFacts.name(candidate.path), path: candidate.path, fileType: ProofFacts.fileType(candidate),
-      fileBytes: candidate.fileBytes, bitsPerWeight: candidate.bitsPerWeight,
-      sha256: hashes ? try ProofFacts.sha256(of: candidate) : nil, drift: drift, layers: [], tensors: [], worst: [],
-      gates: gates.results(for: drift, layers: [], differences: []), provenance: ProofFacts.provenance(candidate),
-      differences: [])
+    return try ProofFacts.row(candidate, drift, gates: gates, hashes: hashes)
   }
 
   private func checkTokens(of candidate: ModelInput, _ chunks: TextChunks, _ text: TextFile) throws {

@@ -18,19 +18,32 @@ public struct ArithmeticFloor: Sendable {
   /// Of the hidden state after the last layer.
   public let relativeStateError: Double
 
-  /// Walks `model` in both over the first chunks of `text`.
-  /// - Parameter options: `chunks` says how many, `arithmetic` which.
-  public init(of model: ModelInput, text: TextFile, options: WalkOptions, progress: ProgressHandler? = nil) throws {
-    let chunks = try options.chunks(of: text, for: model)
-    let plan = try options.plan([model, model], chunks)
-    let reference = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
-    let pass = try ForwardPass(
-      model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference,
-      residentOutput: plan.residentOutput)
-    let walked = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
+  /// A walk of a model in both, whose memory is planned.
+  struct Walk {
+    private let model: ModelInput
+    private let chunks: TextChunks
+    private let options: WalkOptions
+    private let plan: WalkMemory
+
+    /// - Throws: `LIMIT` when not even one chunk fits in the memory.
+    init(of model: ModelInput, _ chunks: TextChunks, _ options: WalkOptions) throws {
+      (self.model, self.chunks, self.options) = (model, chunks, options)
+      plan = try options.plan([model, model], chunks, sharesBuffers: false)
+    }
+
+    func run(_ progress: ProgressHandler?) throws -> ArithmeticFloor {
+      let reference = try ForwardPass(model.model, jobs: options.jobs, residentOutput: plan.residentOutput)
+      let pass = try ForwardPass(
+        model.model, jobs: options.jobs, arithmetic: options.arithmetic, sharing: reference,
+        residentOutput: plan.residentOutput)
+      let walked = try options.evaluation(chunks, plan, "beside F32", progress).drift(of: [pass], from: reference)[0]
+      return ArithmeticFloor(options.arithmetic, chunks: chunks.count, walked)
+    }
+  }
+
+  private init(_ arithmetic: Arithmetic, chunks: Int, _ walked: CandidateDrift) {
     let drift = walked.drift
-    arithmetic = options.arithmetic
-    self.chunks = chunks.count
+    (self.arithmetic, self.chunks) = (arithmetic, chunks)
     tokensScored = drift.count
     (meanDivergence, meanDivergenceStandardError) = (drift.meanDivergence, drift.meanDivergenceStandardError)
     (logRatio, logRatioStandardError) = (drift.logRatio, drift.logRatioStandardError)
