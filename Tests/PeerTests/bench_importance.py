@@ -4,24 +4,16 @@
 
 Exit 1 below 1.3 times. Whole commands, neither computing logits (llama-imatrix with --no-ppl).
 """
-import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-parser = argparse.ArgumentParser()
-parser.add_argument("venv")
-parser.add_argument("quern")
-parser.add_argument("model")
-here = os.path.dirname(os.path.abspath(__file__))
-parser.add_argument("--text", default=f"{here}/../../fixtures/text/python-docs-calibrate.txt")
-parser.add_argument("--chunks", type=int, default=32)
-parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--runs", type=int, default=3)
-parser.add_argument("--llama", help="llama-imatrix, when it is not the one in VENV")
+import peer
+
+parser = peer.bench_parser()
+parser.set_defaults(text=f"{peer.here}/../../fixtures/text/python-docs-calibrate.txt", chunks=32)
 o = parser.parse_args()
 llama = o.llama or f"{o.venv}/llama.cpp/build/bin/llama-imatrix"
 chunks, threads = ["--chunks", str(o.chunks)], str(o.threads)
@@ -29,9 +21,7 @@ chunks, threads = ["--chunks", str(o.chunks)], str(o.threads)
 
 def seconds(command):
     began = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{command}: status {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
+    peer.output(*command)
     return time.perf_counter() - began
 
 
