@@ -20,6 +20,7 @@ import tempfile
 import numpy as np
 
 import peer
+from llama_perplexity import said
 
 parser = peer.parser("venv", "quern", "probe", "text")
 parser.add_argument("--chunks", type=int, default=4)
@@ -43,14 +44,8 @@ def quern(*arguments):
 
 
 def llama(pattern, *arguments):
-    """The first match in what llama-perplexity prints; its log may lose its last lines (llama_perplexity.py)."""
-    for _ in range(25):
-        done = subprocess.run([tool, "-t", "1", "-c", str(o.context), *arguments], capture_output=True, text=True,
-                              errors="replace")
-        found = re.search(pattern, done.stdout + done.stderr, re.S)
-        if found:
-            return found
-    sys.exit((done.stdout + done.stderr)[-2000:])
+    """The first match in what llama-perplexity prints."""
+    return said(lambda text: re.search(pattern, text, re.S), tool, "-t", "1", "-c", str(o.context), *arguments)
 
 
 class LogitsFile:

@@ -46,9 +46,15 @@ public struct Verification {
     var chunks = try options.chunks(of: text, for: reference)
     for candidate in candidates { try checkTokens(of: candidate, chunks) }
     let plan = try options.plan([reference] + candidates, chunks)
-    let floor = try extras.floorChunks.map { try ArithmeticFloor.Walk(of: reference, chunks.first($0), options) }
-    let walked = try walk(chunks, plan, progress)
     var notes: [String] = []
+    var floor: ArithmeticFloor.Walk?
+    do {
+      floor = try extras.floorChunks.map { try ArithmeticFloor.Walk(of: reference, chunks.first($0), options) }
+    } catch let error as InputError where error.code == .limit {
+      // Both arithmetics need a layer each, which the walk itself does not.
+      notes.append("how far \(options.arithmetic) is from f32 was not measured: \(error.problem)")
+    }
+    let walked = try walk(chunks, plan, progress)
     let scored = walked[0].drift.count / chunks.scored.count
     if scored < chunks.count {
       let certain = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
