@@ -89,6 +89,7 @@ struct Convert: ParsableCommand {
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
     let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
     let seconds = Machine.seconds(since: began)
+    for fallback in result.fallbacks { console.say(fallback.line) }
 
     let report = try text.map { text in
       try Verification(
@@ -106,7 +107,8 @@ struct Convert: ParsableCommand {
             ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
             ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
             ("sha256", .string(result.sha256)),
-          ] + (report.map { [("verify", $0.json)] } ?? [])
+          ] + (!job.isCalibrated ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
+            + (report.map { [("verify", $0.json)] } ?? [])
         ).text(indented: true))
     } else {
       Swift.print(
@@ -126,6 +128,7 @@ struct Convert: ParsableCommand {
     var plan: ConversionPlan
     var rounding: Converter.Rounding
     var state: RunState?
+    var isCalibrated = false
   }
 
   private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
@@ -139,6 +142,7 @@ struct Convert: ParsableCommand {
       input: input, plan: try plan(input, importance),
       rounding: calibrating.rounding(importance: importance, text: calibration))
     guard let calibration else { return job }
+    job.isCalibrated = true
 
     let size = calibrating.targetBytes(job.plan)
     if !dryRun {

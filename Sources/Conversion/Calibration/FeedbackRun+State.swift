@@ -2,21 +2,30 @@ import Bytes
 import Tensors
 
 extension RunState {
-  /// Adds a block that was rounded: its tensors, and last what says that they are all there.
+  /// Adds a block that was rounded: its tensors, and last what says that they are all there and which of them were rounded
+  /// plainly.
   func append(_ layer: FeedbackRun.Layer) throws {
     for tensor in layer.tensors { try append(tensor.name, tensor.read(rows: 0..<tensor.rows)) }
-    try append(RunState.mark(layer.index), Array(layer.tensors.map { $0.name + "\n" }.joined().utf8))
+    let lines =
+      layer.tensors.map { "\($0.name)\n" }
+      + layer.fallbacks.map { "\($0.tensor)\t\($0.expert.map(String.init) ?? "")\t\($0.reason)\n" }
+    try append(RunState.mark(layer.index), Array(lines.joined().utf8))
   }
 
   func holds(layer: Int) -> Bool { first(RunState.mark(layer)) != nil }
 
   /// Block `layer` of `plan` as an earlier run rounded it; `nil` when it did not.
-  ///
-  /// What the tensors lost is not kept: 0.
   func layer(_ layer: Int, of plan: ConversionPlan) throws -> FeedbackRun.Layer? {
     guard let mark = first(RunState.mark(layer)) else { return nil }
-    let names = Set(
-      String(decoding: try read(mark), as: UTF8.self).split(separator: "\n").map { ExactString(String($0)) })
+    var (names, fallbacks): (Set<ExactString>, [FeedbackFallback]) = ([], [])
+    for line in String(decoding: try read(mark), as: UTF8.self).split(separator: "\n") {
+      let words = line.split(separator: "\t", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+      if words.count == 3 {
+        fallbacks.append(FeedbackFallback(tensor: words[0], expert: Int(words[1]), reason: words[2]))
+      } else {
+        names.insert(ExactString(words[0]))
+      }
+    }
     var tensors: [Tensor] = []
     for entry in plan.entries where names.contains(ExactString(entry.source.name)) {
       guard let record = first(entry.source.name), case let bytes = try read(record), bytes.count == entry.byteCount
@@ -28,7 +37,7 @@ extension RunState {
       tensors.append(
         try Tensor(name: entry.source.name, dtype: entry.type, shape: entry.source.shape, source: MemoryRows(bytes)))
     }
-    return FeedbackRun.Layer(index: layer, tensors: tensors, losses: tensors.map { _ in 0 })
+    return FeedbackRun.Layer(index: layer, tensors: tensors, fallbacks: fallbacks)
   }
 
   private static func mark(_ layer: Int) -> String { "block \(layer)" }

@@ -91,7 +91,7 @@ public struct ScalingRun {
         meanMagnitudes: Array(repeating: 0, count: size), rows: try Matrix(rows: compared, columns: size))
     }
     let batch = max(1, 4096 / text.context)
-    var inputs = try LayerInputs(parameters, tokens: min(states.chunks.count, batch) * text.context)
+    var inputs = try LayerInputs(parameters, tokens: min(states.chunks.count, batch) * text.context, seesExperts: false)
     try pass.load(layer: layer)
     var (seen, taken) = (0, 0)
     for start in stride(from: 0, to: states.chunks.count, by: batch) {
@@ -100,7 +100,7 @@ public struct ScalingRun {
       let first = taken
       while taken < compared, taken * total / compared < seen + inputs.tokens { taken += 1 }
       for input in LinearInput.allCases {
-        let x = inputs[input]
+        guard let x = inputs[LayerInputs.Key(input: input)] else { continue }
         for sample in first..<taken {
           unsafe samples[input.rawValue].rows[sample..<sample + 1].pointer
             .update(from: x.pointer(row: sample * total / compared - seen), count: x.columns)
