@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Fuzzes readers of outside bytes with libFuzzer and AddressSanitizer, some seconds each.
 #   fuzz.sh SECONDS [TARGET...]
-# Begins with the seeds of Tests/Fuzzing/Targets and fixtures/fuzz; what it learns is kept in .build-fuzz/corpus. Stops at the
-# first file that crashes a reader, takes over ten seconds or asks for 256 MiB at once, and names it.
+# Begins with the seeds that the target names; what it learns is kept in .build-fuzz/corpus. Stops at the first file that
+# crashes a reader, takes over ten seconds or asks for 256 MiB at once, and names it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=$1
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch pickle gguf imatrix tokenizer sentencepiece ranks config params checklist)
 build=.build-fuzz
 
 "${SWIFT:-swift}" build -c release --scratch-path "$build" --product quern-fuzz -Xswiftc -sanitize=fuzzer,address \
   -Xswiftc -DFUZZING -Xswiftc -use-ld=lld -Xcc -fsanitize=fuzzer-no-link,address >"$build.log" 2>&1 || { tail -n 30 "$build.log" >&2; exit 1; }
+
+if [ ${#targets[@]} -eq 0 ]; then
+  names=$("$build/release/quern-fuzz" targets)
+  mapfile -t targets <<<"$names"
+fi
 
 # The runtime's own backtraces would take the signal from the fuzzer.
 export SWIFT_BACKTRACE=enable=no
@@ -21,15 +25,8 @@ status=0
 for target in "${targets[@]}"; do
   corpus=$build/corpus/$target
   mkdir -p "$corpus" "$build/crashes"
-  [ ! -d "fixtures/fuzz/$target" ] || cp -n "fixtures/fuzz/$target"/* "$corpus/" 2>/dev/null || true
-  case $target in
-    safetensors) cp -n fixtures/safetensors/golden.safetensors "$corpus/" ;;
-    torch) cp -n fixtures/torch/*.pt "$corpus/" ;;
-    gguf) cp -n fixtures/gguf/*.gguf "$corpus/" ;;
-    sentencepiece) cp -n fixtures/tokens/*.model "$corpus/" ;;
-    tokenizer) cp -n fixtures/tokens/byte-fallback.json "$corpus/" ;;
-    config) cp -n fixtures/tiny-llama/config.json "$corpus/" ;;
-  esac
+  "$build/release/quern-fuzz" seeds "$target" >"$build/seeds"
+  while IFS= read -r seed; do cp -n "$seed" "$corpus/" 2>/dev/null || true; done <"$build/seeds"
   if "$build/release/quern-fuzz" "$target" "$corpus" -max_total_time="$seconds" -timeout=10 -malloc_limit_mb=256 \
     -rss_limit_mb=2048 -detect_leaks=0 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$build/crashes/$target-" >"$build/$target.log" 2>&1; then

@@ -15,9 +15,8 @@ hits=$(git grep -nE '(TODO|FIXME|XXX)' -- Sources Tests ':!Tests/lint.sh' || tru
 hits=$(git grep -lE '(/tmp/|/home/|/root/)' -- Sources docs README.md CHANGELOG.md || true)
 [ -z "$hits" ] || complain "paths of one machine in: $hits"
 
-# Tables of a vendor's format are exempt.
 while read -r lines file; do
-  case "$file" in *Tables*|*Grid*|*grids_*|total) continue ;; esac
+  [ "$file" != total ] || continue
   [ "$lines" -le 400 ] || complain "$file has $lines lines; split it by topic (400 at most)"
 done < <(git ls-files 'Sources/*.swift' 'Sources/*.c' 'Sources/*.h' 'Sources/*.inc' 'Tests/*.swift' | xargs wc -l | awk '{print $1, $2}')
 

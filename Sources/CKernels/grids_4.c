@@ -1,7 +1,6 @@
 #include "grids_4.h"
 
-#include <pthread.h>
-#include <stdbool.h>
+#include "grids.h"
 
 // Entries in their order, packed (`kgrid_256` and `kgrid_512` of ggml-quants.c, llama.cpp 0c1e57098).
 static const uint16_t codes_xxs[256] = {
@@ -70,31 +69,6 @@ struct tables {
   uint16_t neighbours[4557 * QUERN_GRID_4_CHUNK];  // as many as IQ3_S has
 };
 
-// The entries at the `shells` smallest distances that occur, nearest first and in the order of the grid where equally near:
-// the order decides between equal errors. Returns the place behind them.
-static int find_neighbours(struct tables *t, int code, int shells, int at) {
-  enum { FURTHEST = 4 * 7 * 7 };
-  const int entries = t->face.entries, first = at;
-  const uint16_t *codes = t->face.codes;
-  uint8_t distance[512];
-  bool occurs[FURTHEST + 1] = {false};
-  for (int j = 0; j < entries; j++) {
-    distance[j] = (uint8_t)squared_distance(codes[j], code);
-    occurs[distance[j]] = true;
-  }
-  for (int d = 0; d <= FURTHEST && shells > 0; d++) {
-    if (!occurs[d]) continue;
-    shells--;
-    for (int j = 0; j < entries; j++) {
-      if (distance[j] == d) t->neighbours[at++] = codes[j];
-    }
-  }
-  t->first_chunk_of[code] = (uint16_t)(first / QUERN_GRID_4_CHUNK);
-  t->neighbours_of[code] = (uint8_t)(at - first);
-  while (at % QUERN_GRID_4_CHUNK) t->neighbours[at++] = t->neighbours[first];
-  return at;
-}
-
 static void build(struct tables *t, int entries, const uint16_t *codes, const uint8_t *values, int shells) {
   t->face = (struct quern_grid_4){entries,          codes, t->values, t->entry_of, t->neighbours_of, t->first_chunk_of,
                                   t->neighbours};
@@ -103,24 +77,21 @@ static void build(struct tables *t, int entries, const uint16_t *codes, const ui
     t->entry_of[codes[j]] = (int16_t)j;
     for (int i = 0; i < 4; i++) t->values[j][i] = values[level(codes[j], i)];
   }
-  int at = 0;
+  int chunks = 0;
   for (int code = 0; code < QUERN_GRID_4_CODES; code++) {
-    if (t->entry_of[code] < 0) at = find_neighbours(t, code, shells, at);
+    if (t->entry_of[code] >= 0) continue;
+    int count = find_neighbours(squared_distance, codes, entries, code, shells, QUERN_GRID_4_CHUNK,
+                                t->neighbours + chunks * QUERN_GRID_4_CHUNK);
+    t->first_chunk_of[code] = (uint16_t)chunks;
+    t->neighbours_of[code] = (uint8_t)count;
+    chunks += chunks_of(count, QUERN_GRID_4_CHUNK);
   }
 }
 
 static struct tables xxs, s;
-static pthread_once_t xxs_once = PTHREAD_ONCE_INIT, s_once = PTHREAD_ONCE_INIT;
 
 static void build_xxs(void) { build(&xxs, 256, codes_xxs, values_xxs, 2); }
 static void build_s(void) { build(&s, 512, codes_s, values_s, 3); }
 
-const struct quern_grid_4 *quern_grid_iq3_XXS(void) {
-  pthread_once(&xxs_once, build_xxs);
-  return &xxs.face;
-}
-
-const struct quern_grid_4 *quern_grid_iq3_S(void) {
-  pthread_once(&s_once, build_s);
-  return &s.face;
-}
+BUILT_ONCE(const struct quern_grid_4, quern_grid_iq3_XXS, build_xxs, &xxs.face)
+BUILT_ONCE(const struct quern_grid_4, quern_grid_iq3_S, build_s, &s.face)

@@ -1,7 +1,6 @@
 #include "grids_8.h"
 
-#include <pthread.h>
-#include <stdbool.h>
+#include "grids.h"
 
 // Entries in their order, packed (`kgrid_2bit_256`, `kgrid_2bit_512`, `kgrid_2bit_1024` and `kgrid_1bit_2048` of ggml-quants.c,
 // llama.cpp 0c1e57098).
@@ -267,30 +266,6 @@ static int squared_distance(int a, int b) {
   return __builtin_popcount(by_one) + 4 * __builtin_popcount(by_two);
 }
 
-// The entries at the `shells` smallest distances that occur, nearest first and in the order of the grid where equally near:
-// the order decides between equal errors. Returns the place behind them.
-static int find_neighbours(struct tables *t, uint16_t *neighbours, int group, int shells, int at) {
-  enum { FURTHEST = 4 * 8 };
-  const int entries = t->face.entries, first = at, code = code_of(group);
-  uint8_t distance[2048];
-  bool occurs[FURTHEST + 1] = {false};
-  for (int j = 0; j < entries; j++) {
-    distance[j] = (uint8_t)squared_distance(t->face.codes[j], code);
-    occurs[distance[j]] = true;
-  }
-  for (int d = 0; d <= FURTHEST && shells > 0; d++) {
-    if (!occurs[d]) continue;
-    shells--;
-    for (int j = 0; j < entries; j++) {
-      if (distance[j] == d) neighbours[at++] = t->face.codes[j];
-    }
-  }
-  t->first_chunk_of[group] = (uint16_t)(first / QUERN_GRID_8_CHUNK);
-  t->neighbours_of[group] = (uint16_t)(at - first);
-  while (at % QUERN_GRID_8_CHUNK) neighbours[at++] = neighbours[first];
-  return at;
-}
-
 // Each level to a nibble of its own, with a place of four below it.
 static uint32_t selector(uint32_t code) {
   uint32_t nibbles = 0;
@@ -302,113 +277,52 @@ static void build(struct tables *t, int entries, const uint16_t *codes, uint16_t
   t->face = (struct quern_grid_8){entries, codes, t->entry_of, t->neighbours_of, t->first_chunk_of, neighbours, selectors};
   for (int group = 0; group < QUERN_GRID_8_GROUPS; group++) t->entry_of[group] = -1;
   for (int j = 0; j < entries; j++) t->entry_of[group_of(codes[j])] = (int16_t)j;
-  int at = 0;
+  int chunks = 0;
   for (int group = 0; group < QUERN_GRID_8_GROUPS; group++) {
-    if (t->entry_of[group] < 0) at = find_neighbours(t, neighbours, group, shells, at);
+    if (t->entry_of[group] >= 0) continue;
+    int count = find_neighbours(squared_distance, codes, entries, code_of(group), shells, QUERN_GRID_8_CHUNK,
+                                neighbours + chunks * QUERN_GRID_8_CHUNK);
+    t->first_chunk_of[group] = (uint16_t)chunks;
+    t->neighbours_of[group] = (uint16_t)count;
+    chunks += chunks_of(count, QUERN_GRID_8_CHUNK);
   }
-  for (int j = 0; j < at; j++) selectors[j] = selector(neighbours[j]);
+  for (int j = 0; j < chunks * QUERN_GRID_8_CHUNK; j++) selectors[j] = selector(neighbours[j]);
 }
 
-static void fill(int entries, const uint16_t *codes, const uint8_t *values, uint8_t (*out)[8]) {
-  for (int j = 0; j < entries; j++) {
-    for (int i = 0; i < 8; i++) out[j][i] = values[codes[j] >> 2 * i & 3];
-  }
-}
+// `chunks`: as many as there are.
+#define GRID(name, function, entries, chunks, shells)                                         \
+  static struct tables name;                                                                  \
+  static uint16_t neighbours_##name[chunks * QUERN_GRID_8_CHUNK];                             \
+  static uint32_t selectors_##name[chunks * QUERN_GRID_8_CHUNK] __attribute__((aligned(64))); \
+  static void build_##name(void) {                                                            \
+    build(&name, entries, codes_##name, neighbours_##name, selectors_##name, shells);         \
+  }                                                                                           \
+  BUILT_ONCE(const struct quern_grid_8, function, build_##name, &name.face)
 
-static struct tables xxs;
-enum { CHUNKS_XXS = 10071 };  // as many as there are
-static uint16_t neighbours_xxs[CHUNKS_XXS * QUERN_GRID_8_CHUNK];
-static uint32_t selectors_xxs[CHUNKS_XXS * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
-static pthread_once_t xxs_once = PTHREAD_ONCE_INIT;
+GRID(xxs, quern_grid_iq2_XXS, 256, 10071, 2)
+GRID(xs, quern_grid_iq2_XS, 512, 14410, 2)
+GRID(s, quern_grid_iq2_S, 1024, 6286, 1)
+GRID(one, quern_grid_iq1, 2048, 22647, 3)
 
-static void build_xxs(void) { build(&xxs, 256, codes_xxs, neighbours_xxs, selectors_xxs, 2); }
+typedef const uint8_t eight_bytes[8];
 
-const struct quern_grid_8 *quern_grid_iq2_XXS(void) {
-  pthread_once(&xxs_once, build_xxs);
-  return &xxs.face;
-}
+// What the levels of each entry mean.
+#define VALUES(name, function, entries, ...)                                                  \
+  static uint8_t values_##name[entries][8];                                                   \
+  static void fill_##name(void) {                                                             \
+    const uint8_t values[3] = {__VA_ARGS__};                                                  \
+    for (int j = 0; j < entries; j++) {                                                       \
+      for (int i = 0; i < 8; i++) values_##name[j][i] = values[codes_##name[j] >> 2 * i & 3]; \
+    }                                                                                         \
+  }                                                                                           \
+  BUILT_ONCE(eight_bytes, function, fill_##name, values_##name)
 
-static struct tables xs;
-enum { CHUNKS_XS = 14410 };  // as many as there are
-static uint16_t neighbours_xs[CHUNKS_XS * QUERN_GRID_8_CHUNK];
-static uint32_t selectors_xs[CHUNKS_XS * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
-static pthread_once_t xs_once = PTHREAD_ONCE_INIT;
-
-static void build_xs(void) { build(&xs, 512, codes_xs, neighbours_xs, selectors_xs, 2); }
-
-const struct quern_grid_8 *quern_grid_iq2_XS(void) {
-  pthread_once(&xs_once, build_xs);
-  return &xs.face;
-}
-
-static struct tables s;
-enum { CHUNKS_S = 6286 };  // as many as there are
-static uint16_t neighbours_s[CHUNKS_S * QUERN_GRID_8_CHUNK];
-static uint32_t selectors_s[CHUNKS_S * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
-static pthread_once_t s_once = PTHREAD_ONCE_INIT;
-
-static void build_s(void) { build(&s, 1024, codes_s, neighbours_s, selectors_s, 1); }
-
-const struct quern_grid_8 *quern_grid_iq2_S(void) {
-  pthread_once(&s_once, build_s);
-  return &s.face;
-}
-
-static struct tables one;
-enum { CHUNKS_ONE = 22647 };  // as many as there are
-static uint16_t neighbours_one[CHUNKS_ONE * QUERN_GRID_8_CHUNK];
-static uint32_t selectors_one[CHUNKS_ONE * QUERN_GRID_8_CHUNK] __attribute__((aligned(64)));
-static pthread_once_t one_once = PTHREAD_ONCE_INIT;
-
-static void build_one(void) { build(&one, 2048, codes_one, neighbours_one, selectors_one, 3); }
-
-const struct quern_grid_8 *quern_grid_iq1(void) {
-  pthread_once(&one_once, build_one);
-  return &one.face;
-}
-
-static uint8_t values_xxs[256][8];
-static pthread_once_t values_xxs_once = PTHREAD_ONCE_INIT;
-
-static void fill_xxs(void) { fill(256, codes_xxs, (const uint8_t[3]){8, 25, 43}, values_xxs); }
-
-const uint8_t (*quern_grid_values_iq2_XXS(void))[8] {
-  pthread_once(&values_xxs_once, fill_xxs);
-  return values_xxs;
-}
-
-static uint8_t values_xs[512][8];
-static pthread_once_t values_xs_once = PTHREAD_ONCE_INIT;
-
-static void fill_xs(void) { fill(512, codes_xs, (const uint8_t[3]){8, 25, 43}, values_xs); }
-
-const uint8_t (*quern_grid_values_iq2_XS(void))[8] {
-  pthread_once(&values_xs_once, fill_xs);
-  return values_xs;
-}
-
-static uint8_t values_s[1024][8];
-static pthread_once_t values_s_once = PTHREAD_ONCE_INIT;
-
-static void fill_s(void) { fill(1024, codes_s, (const uint8_t[3]){8, 25, 43}, values_s); }
-
-const uint8_t (*quern_grid_values_iq2_S(void))[8] {
-  pthread_once(&values_s_once, fill_s);
-  return values_s;
-}
-
-static uint8_t values_one[2048][8];
-static pthread_once_t values_one_once = PTHREAD_ONCE_INIT;
-
-static void fill_one(void) { fill(2048, codes_one, (const uint8_t[3]){0, 8, 16}, values_one); }
-
-const uint8_t (*quern_grid_values_iq1(void))[8] {
-  pthread_once(&values_one_once, fill_one);
-  return values_one;
-}
+VALUES(xxs, quern_grid_values_iq2_XXS, 256, 8, 25, 43)
+VALUES(xs, quern_grid_values_iq2_XS, 512, 8, 25, 43)
+VALUES(s, quern_grid_values_iq2_S, 1024, 8, 25, 43)
+VALUES(one, quern_grid_values_iq1, 2048, 0, 8, 16)
 
 static uint8_t even_signs[128][8];
-static pthread_once_t even_signs_once = PTHREAD_ONCE_INIT;
 
 static void fill_even_signs(void) {
   for (int seven = 0; seven < 128; seven++) {
@@ -417,7 +331,4 @@ static void fill_even_signs(void) {
   }
 }
 
-const uint8_t (*quern_grid_even_signs(void))[8] {
-  pthread_once(&even_signs_once, fill_even_signs);
-  return even_signs;
-}
+BUILT_ONCE(eight_bytes, quern_grid_even_signs, fill_even_signs, even_signs)

@@ -118,6 +118,10 @@ struct Convert: ParsableCommand {
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
         + "\(decimals(result.before, 6)) as --type has them")
+    let recipe = result.measured.recipe.map { ", \(decimals($0, 6)) with those of --type" } ?? ""
+    console.say(
+      "rounded plainly, the model diverges by \(decimals(result.measured.chosen, 6)) nats with them\(recipe)"
+        + (result.keepsRecipe ? "; the types of --type stay" : ""))
     return result.plan
   }
 

@@ -99,45 +99,30 @@ INLINE void iq4_store(const float *x, float inverse, uint8_t *out) {
   store_nibbles(l, 4, out);
 }
 
-// 1. d; 2. qs, 16 bytes. w = d levels[q]. LANES blocks in a batch.
-INLINE void iq4_NL_blocks(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
-  float padded[32 * LANES];
+// 1. d; 2. qs, 16 bytes. w = d levels[q].
+INLINE void batch_iq4_NL(const float *x, uint8_t *out, int count, const float *const *importance) {
   vf x_columns[32], w_columns[32];
-  int64_t column = 0;
-  for (int64_t left = rows * (columns / 32); left > 0; left -= LANES) {
-    int count = left < LANES ? (int)left : LANES;
-    const float *source = x;
-    if (count < LANES) {
-      __builtin_memset(padded, 0, sizeof padded);
-      __builtin_memcpy(padded, x, (size_t)count * 128);
-      source = padded;
-    }
-    load_columns(source, 32, 1, x_columns);
-    vf sum = {};
-    for (int i = 0; i < 32; i++) {
-      w_columns[i] = x_columns[i] * x_columns[i];
-      sum += w_columns[i];
-    }
-    if (importance) {
-      float weights[32 * LANES];
-      for (int k = 0; k < LANES; k++) {
-        __builtin_memcpy(weights + 32 * k, importance + column, 128);
-        column = column + 32 == columns ? 0 : column + 32;
-      }
-      vf variance = sum * 0.0625f, of_column[32];
-      load_columns(weights, 32, 1, of_column);
-      for (int i = 0; i < 32; i++) w_columns[i] = of_column[i] * __builtin_elementwise_sqrt(variance + w_columns[i]);
-    }
-    vf scale = iq4_search(x_columns, w_columns);
-    uint16_t half[LANES];
-    float value[LANES], inverse[LANES];
-    round_to_half(scale, half, value);
-    store(inverse, iq4_inverse(scale));
-    for (int k = 0; k < count; k++, out += 18) {
-      __builtin_memcpy(out, half + k, 2);
-      iq4_store(source + 32 * k, inverse[k], out + 2);
-    }
-    x += 32 * LANES;
+  load_columns(x, 32, 1, x_columns);
+  vf sum = {};
+  for (int i = 0; i < 32; i++) {
+    w_columns[i] = x_columns[i] * x_columns[i];
+    sum += w_columns[i];
+  }
+  if (importance) {
+    float weights[32 * LANES];
+    for (int k = 0; k < LANES; k++) __builtin_memcpy(weights + 32 * k, importance[k], 128);
+    vf variance = sum * 0.0625f, of_column[32];
+    load_columns(weights, 32, 1, of_column);
+    for (int i = 0; i < 32; i++) w_columns[i] = of_column[i] * __builtin_elementwise_sqrt(variance + w_columns[i]);
+  }
+  vf scale = iq4_search(x_columns, w_columns);
+  uint16_t half[LANES];
+  float value[LANES], inverse[LANES];
+  round_to_half(scale, half, value);
+  store(inverse, iq4_inverse(scale));
+  for (int k = 0; k < count; k++, out += 18) {
+    __builtin_memcpy(out, half + k, 2);
+    iq4_store(x + 32 * k, inverse[k], out + 2);
   }
 }
 
@@ -189,11 +174,11 @@ static void batch_iq4_XS(const float *x, uint8_t *out, int count, const float *c
 }
 
 static void quantize_iq4_NL(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
-  iq4_NL_blocks(x, out, rows, columns, NULL);
+  batches(batch_iq4_NL, 32, 18, x, out, rows, columns, NULL);
 }
 
 static void quantize_iq4_NL_weighted(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
-  iq4_NL_blocks(x, out, rows, columns, importance);
+  batches(batch_iq4_NL, 32, 18, x, out, rows, columns, importance);
 }
 
 static void quantize_iq4_XS(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {

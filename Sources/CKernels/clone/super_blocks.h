@@ -1,32 +1,37 @@
-// Super-blocks of 256, LANES of them in a batch.
+// Blocks of 256, 128 or 32 weights, LANES of them in a batch.
 
-// x (LANES, 256) -> `count` blocks; `importance` of each super-block, or NULL.
+// x (LANES, weights of a block) -> `count` blocks; `importance` of each block, or NULL.
 typedef void batch_quantizer(const float *x, uint8_t *out, int count, const float *const *importance);
 
 // The last batch is filled up with zeros.
-INLINE void super_blocks(batch_quantizer *batch, int block_bytes, const float *x, uint8_t *out, int64_t rows,
-                         int64_t columns, const float *importance) {
+INLINE void batches(batch_quantizer *batch, int weights, int block_bytes, const float *x, uint8_t *out, int64_t rows,
+                    int64_t columns, const float *importance) {
   float padded[256 * LANES];
   const float *of_block[LANES];
   int64_t column = 0;
-  for (int64_t left = rows * (columns / 256); left > 0; left -= LANES) {
+  for (int64_t left = rows * (columns / weights); left > 0; left -= LANES) {
     int count = left < LANES ? (int)left : LANES;
     const float *source = x;
     if (count < LANES) {
-      __builtin_memset(padded, 0, sizeof padded);
-      __builtin_memcpy(padded, x, (size_t)count * 1024);
+      __builtin_memset(padded, 0, (size_t)(weights * LANES) * sizeof *x);
+      __builtin_memcpy(padded, x, (size_t)(count * weights) * sizeof *x);
       source = padded;
     }
     if (importance) {
       for (int k = 0; k < LANES; k++) {
         of_block[k] = importance + column;
-        column = column + 256 == columns ? 0 : column + 256;
+        column = column + weights == columns ? 0 : column + weights;
       }
     }
     batch(source, out, count, importance ? of_block : NULL);
-    x += 256 * LANES;
+    x += weights * LANES;
     out += block_bytes * LANES;
   }
+}
+
+INLINE void super_blocks(batch_quantizer *batch, int block_bytes, const float *x, uint8_t *out, int64_t rows,
+                         int64_t columns, const float *importance) {
+  batches(batch, 256, block_bytes, x, out, rows, columns, importance);
 }
 
 // Results of the search, a sub-block each, in order.

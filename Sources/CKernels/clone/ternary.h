@@ -72,7 +72,7 @@ static void quantize_q2_0(const float *x, uint8_t *out, int64_t rows, int64_t co
 }
 
 // LANES blocks of 128, their magnitudes summed each in order. 1. d; 2. a bit a weight.
-INLINE void batch_q1_0(const float *x, uint8_t *out, int count) {
+INLINE void batch_q1_0(const float *x, uint8_t *out, int count, const float *const *importance) {
   // The signs first, for memory is quickest in its order; the sums then find all in the cache.
   for (int i = 0; i < 128 * count; i += 16) {
     uint32_t bits = 0;
@@ -94,13 +94,5 @@ INLINE void batch_q1_0(const float *x, uint8_t *out, int count) {
 }
 
 static void quantize_q1_0(const float *x, uint8_t *out, int64_t rows, int64_t columns, const float *importance) {
-  float padded[128 * LANES];
-  for (int64_t left = rows * (columns / 128); left > 0; left -= LANES, x += 128 * LANES, out += 18 * LANES) {
-    int count = left < LANES ? (int)left : LANES;
-    if (count < LANES) {
-      __builtin_memset(padded, 0, sizeof padded);
-      __builtin_memcpy(padded, x, (size_t)count * 512);
-    }
-    batch_q1_0(count < LANES ? padded : x, out, count);
-  }
+  batches(batch_q1_0, 128, 18, x, out, rows, columns, NULL);
 }

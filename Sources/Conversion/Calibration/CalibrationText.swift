@@ -9,7 +9,7 @@ public struct CalibrationText: Sendable {
   /// Tokens in a chunk.
   public let context: Int
   /// What the model is given, text after text.
-  let chunks: [[Int32]]
+  private(set) var chunks: [[Int32]]
 
   /// - Parameters:
   ///   - tokens: of all texts together, at most.
@@ -46,10 +46,26 @@ public struct CalibrationText: Sendable {
   }
 
   /// `count` chunks spread over all texts, to be scored.
-  func probe(_ count: Int) throws(InputError) -> TextChunks {
-    let count = min(chunks.count, max(2, count))
-    let picked = (0..<count).map { chunks[$0 * chunks.count / count] }
-    return try TextChunks(Array(picked.joined()), context: context, bos: nil)
+  func probe(_ count: Int) throws(InputError) -> TextChunks { try spread(count, from: 0) }
+
+  /// The same, of chunks between those that `probe` takes where there are enough.
+  func check(_ count: Int) throws(InputError) -> TextChunks { try spread(count, from: 1) }
+
+  private func spread(_ count: Int, from halves: Int) throws(InputError) -> TextChunks {
+    try TextChunks(Array(chunks(max(2, count), from: halves).joined()), context: context, bos: nil)
+  }
+
+  /// Chunks spread over all texts, of at most `tokens` but at least one chunk.
+  func part(tokens: Int) -> CalibrationText {
+    var part = self
+    part.chunks = chunks(max(1, tokens / context), from: 0)
+    return part
+  }
+
+  /// - Parameter halves: half distances between the chunks that the first is from the beginning.
+  private func chunks(_ count: Int, from halves: Int) -> [[Int32]] {
+    let count = min(chunks.count, count)
+    return (0..<count).map { chunks[(2 * $0 + halves) * chunks.count / (2 * count)] }
   }
 
   public var tokenCount: Int { chunks.count * context }

@@ -10,6 +10,8 @@ import Tensors
 /// 2. The KL divergence that each causes alone is measured on some chunks of the calibration text.
 /// 3. What other types would cause follows from their squared error on a sample of rows.
 /// 4. `Allocation` takes the set of types of least sum that fits.
+/// 5. The model with those types, and with the recipe's where they fit too, is measured on other chunks, both rounded
+///    plainly; what diverges less is kept.
 public struct TypeAllocation: Sendable {
   private let plan: ConversionPlan
   private let input: ModelInput
@@ -20,10 +22,14 @@ public struct TypeAllocation: Sendable {
 
   /// Chunks on which single tensors are measured.
   private static let probeChunks = 4
+  /// Tokens of the text with which the probes are rounded.
+  private static let probeTokens = 16_384
+  /// Chunks on which what was chosen is checked.
+  private static let checkChunks = 8
   /// Rows of a tensor whose error stands for all.
   private static let sampledRows = 64
   private static let menu: [DType] = [
-    .q2_K, .q3_K, .iq4_XS, .q4_K, .q5_K, .q6_K, .q8_0, .iq4_NL, .q5_0, .q5_1,
+    .q2_K, .q3_K, .iq4_XS, .q4_K, .q5_K, .q6_K, .q8_0, .iq4_NL, .q4_0, .q4_1, .q5_0, .q5_1,
   ]
 
   public init(
@@ -40,6 +46,11 @@ public struct TypeAllocation: Sendable {
     /// Sum of the KL divergences of single tensors, as the recipe has them and as chosen.
     public var before: Double
     public var after: Double
+    /// Mean KL divergence of the whole model, rounded plainly, with the chosen types and with the recipe's; `nil` where those
+    /// do not fit.
+    public var measured: (chosen: Double, recipe: Double?)
+    /// Whether the recipe's types were better and stay.
+    public var keepsRecipe: Bool { measured.recipe.map { $0 <= measured.chosen } ?? false }
   }
 
   /// - Parameters:
@@ -67,7 +78,13 @@ public struct TypeAllocation: Sendable {
       let types = zip(tensors, zip(choices, solved.chosen)).map { ($0.name, $1.0[$1.1].type) }
       let retyped = try plan.retyped(Dictionary(uniqueKeysWithValues: types), note: "allocated")
       if retyped.fileBytes <= fileBytes {
-        return Result(plan: retyped, before: losses.reduce(0, +), after: solved.loss)
+        let fits = plan.fileBytes <= fileBytes
+        let measured = try divergences(of: fits ? [retyped, plan] : [retyped], progress)
+        var result = Result(
+          plan: retyped, before: losses.reduce(0, +), after: solved.loss,
+          measured: (measured[0], fits ? measured[1] : nil))
+        if result.keepsRecipe { result.plan = plan }
+        return result
       }
       budget -= retyped.fileBytes - fileBytes
     }
@@ -92,7 +109,8 @@ public struct TypeAllocation: Sendable {
       var options = feedback.options
       options.isSequential = false
       let run = FeedbackRun(
-        model: input.model, types: plan.quantizedTypes, text: feedback.text, options: options, jobs: jobs)
+        model: input.model, types: plan.quantizedTypes, text: feedback.text.part(tokens: TypeAllocation.probeTokens),
+        options: options, jobs: jobs)
       try run.run(progress: progress) { layer in
         for tensor in layer.tensors {
           inBlocks.insert(tensor.name)
@@ -101,10 +119,24 @@ public struct TypeAllocation: Sendable {
       }
     }
     for entry in quantized where !inBlocks.contains(entry.source.name) {
-      let rows = RoundedRows(tensor: entry.source, type: entry.type, rounding: rounding)
-      try keep(try Tensor(name: entry.source.name, dtype: entry.type, shape: entry.source.shape, source: rows))
+      try keep(try RoundedRows.tensor(entry.source, as: entry.type, rounding: rounding))
     }
     return tensors
+  }
+
+  /// Mean KL divergence of the model with the types of each plan, on chunks that had no part in choosing where the text has
+  /// enough.
+  private func divergences(of plans: [ConversionPlan], _ progress: ProgressHandler?) throws -> [Double] {
+    let reference = try ForwardPass(input.model, jobs: jobs)
+    let passes = try plans.map { plan in
+      let tensors = try plan.entries.filter { plan.quantizedTypes[$0.source.name] != nil }.map { entry in
+        try RoundedRows.tensor(entry.source, as: entry.type, rounding: rounding)
+      }
+      return try ForwardPass(input.model.replacing(tensors), jobs: jobs, sharing: reference)
+    }
+    return try Evaluation(text.check(TypeAllocation.checkChunks), stateBytes: stateBytes) { walked in
+      progress?(Progress("checking the types", unit: .steps, done: walked.done, total: walked.total))
+    }.drift(of: passes, from: reference).map(\.drift.meanDivergence)
   }
 
   private func choices(for entry: ConversionPlan.Entry, loss: Double) throws -> [Allocation.Choice] {
@@ -120,9 +152,7 @@ public struct TypeAllocation: Sendable {
   /// Squared error of plain rounding on rows spread over the tensor.
   private func sampledError(_ tensor: Tensor, _ type: DType) throws -> Double {
     let count = min(tensor.rows, TypeAllocation.sampledRows)
-    let rounded = try Tensor(
-      name: tensor.name, dtype: type, shape: tensor.shape,
-      source: RoundedRows(tensor: tensor, type: type, rounding: rounding))
+    let rounded = try RoundedRows.tensor(tensor, as: type, rounding: rounding)
     var sum = 0.0
     for index in 0..<count {
       let row = index * tensor.rows / count
@@ -151,14 +181,25 @@ private struct RoundedRows: TensorSource {
   let type: DType
   let rounding: Converter.Rounding
 
+  static func tensor(_ tensor: Tensor, as type: DType, rounding: Converter.Rounding) throws(InputError) -> Tensor {
+    try Tensor(
+      name: tensor.name, dtype: type, shape: tensor.shape,
+      source: RoundedRows(tensor: tensor, type: type, rounding: rounding))
+  }
+
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-    for (index, row) in rows.enumerated() {
-      let values = try tensor.values(of: row..<row + 1)
-      let stored = try rounding.quantize(values.span, of: tensor, row: row, as: type)
+    // Every expert's matrix has an importance of its own.
+    let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
+    var start = rows.lowerBound
+    while start < rows.upperBound {
+      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix)
+      let values = try tensor.values(of: part)
+      let stored = try rounding.quantize(values.span, of: tensor, row: start, as: type)
+      let first = (start - rows.lowerBound) * rowBytes
       unsafe stored.withUnsafeBytes { source in
-        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[index * rowBytes..<(index + 1) * rowBytes])
-          .copyMemory(from: source)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[first..<first + source.count]).copyMemory(from: source)
       }
+      start = part.upperBound
     }
   }
 }

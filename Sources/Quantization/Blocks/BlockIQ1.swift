@@ -25,13 +25,13 @@ enum BlockIQ1 {
       var (largest, isLost) = (0 as Float, false)
       for group in 0..<8 {
         let part = values.extracting(32 * group..<32 * group + 32)
-        groups[group] = search(part, weights(part, importance, start + 32 * group, variance), epsilon: 1e-12)
+        groups[group] = search(
+          part, ErrorWeights.weights(part, importance, at: start + 32 * group, variance), epsilon: 1e-12)
         largest = largest > groups[group].split.scale ? largest : groups[group].split.scale
         isLost = isLost || groups[group].isLost
       }
       if isLost {
-        writer.put(0x7E00 as UInt16, &out)
-        for _ in 2..<50 { writer.put(0 as UInt8, &out) }
+        GridBlocks.refuse(bytes: 50, &writer, &out)
         continue
       }
       writer.put(largest != 0 ? Half.bits(computed: largest / 15 * 1.125) : 0, &out)
@@ -43,7 +43,7 @@ enum BlockIQ1 {
         for eight in 0..<4 { word |= (groups[group].entries[eight] >> 8) << UInt16(3 * eight) }
         if largest != 0 {
           let shift: UInt16 = groups[group].split.isDown[0] ? 0x8000 : 0
-          word |= scaleCode(groups[group].split.scale, largest) << 12 | shift
+          word |= UInt16(GridBlocks.scaleCode(groups[group].split.scale, of: largest, top: 7)) << 12 | shift
         }
         writer.put(word, &out)
       }
@@ -60,7 +60,8 @@ enum BlockIQ1 {
       var (largest, isLost) = (0 as Float, false)
       for group in 0..<16 {
         let part = values.extracting(16 * group..<16 * group + 16)
-        groups[group] = search(part, weights(part, importance, start + 16 * group, variance), epsilon: 1e-7)
+        groups[group] = search(
+          part, ErrorWeights.weights(part, importance, at: start + 16 * group, variance), epsilon: 1e-7)
         largest = largest > groups[group].split.scale ? largest : groups[group].split.scale
         isLost = isLost || groups[group].isLost
       }
@@ -75,10 +76,10 @@ enum BlockIQ1 {
       if largest != 0 {
         var (d, xq, qq) = (largest / 15, 0 as Float, 0 as Float)
         for group in 0..<16 {
-          let code = scaleCode(groups[group].split.scale, largest)
+          let code = UInt16(GridBlocks.scaleCode(groups[group].split.scale, of: largest, top: 7))
           scales[group / 4] |= code << UInt16(3 * (group % 4))
           let part = values.extracting(16 * group..<16 * group + 16)
-          let weights = weights(part, importance, start + 16 * group, variance)
+          let weights = ErrorWeights.weights(part, importance, at: start + 16 * group, variance)
           for i in 0..<16 {
             let q = value(groups[group], 16, i) * Float(2 * Int32(code) + 1)
             xq += weights[i] * q * part[i]
@@ -102,15 +103,6 @@ enum BlockIQ1 {
       }
       for i in 0..<4 { writer.put(scales[i], &out) }
     }
-  }
-
-  private static func weights(
-    _ x: Span<Float>, _ importance: Span<Float>?, _ at: Int, _ variance: Float
-  ) -> InlineArray<32, Float> {
-    if let importance { return ErrorWeights.weights(x, importance.extracting(at..<at + x.count), variance) }
-    var weights = InlineArray<32, Float>(repeating: 0)
-    for i in x.indices { weights[i] = x[i] * x[i] }
-    return weights
   }
 
   private static func search(
@@ -176,10 +168,5 @@ enum BlockIQ1 {
       if error < least { (nearest, least) = (neighbour, error) }
     }
     return nearest
-  }
-
-  /// s of (2 s + 1) / 15, the fraction of the largest.
-  private static func scaleCode(_ scale: Float, _ largest: Float) -> UInt16 {
-    UInt16(Rounding.nearest(0.5 * (1 / (largest / 15) * scale - 1), in: 0...7))
   }
 }

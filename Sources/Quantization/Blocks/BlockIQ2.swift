@@ -6,53 +6,32 @@ import Tensors
 /// Where an error is beyond all numbers, which takes enormous weights or importance, ggml aborts. Such a block is stored as
 /// zeros with a scale that is NaN, so that it is refused as any other scale that overflowed.
 enum BlockIQ2 {
-  static func quantize(
-    _ x: Span<Float>, importance: Span<Float>?, _ format: Grid8Search.Format, _ writer: inout ByteWriter,
-    _ out: inout MutableRawSpan
+  static func quantizeXXS(
+    _ x: Span<Float>, importance: Span<Float>?, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
   ) {
-    let (size, bytes) = (format.size, format == .xxs ? 66 : format == .xs ? 74 : 82)
-    for start in stride(from: 0, to: x.count, by: 256) {
-      let values = x.extracting(start..<start + 256)
-      let variance = ErrorWeights.variance(values, times: format == .s ? 2 : 1)
-      var groups = InlineArray<16, Grid8Search.Group>(repeating: Grid8Search.Group())
-      var (isLost, largest) = (false, 0 as Float)
-      for group in 0..<256 / size {
-        let part = values.extracting(group * size..<group * size + size)
-        var weights = InlineArray<32, Float>(repeating: 0)
-        if let importance {
-          weights = ErrorWeights.weights(
-            part, importance.extracting(start + group * size..<start + group * size + size), variance)
-        } else {
-          for i in 0..<size { weights[i] = 0.25 * variance + part[i] * part[i] }
-        }
-        var search = Grid8Search(part, weights: weights, format)
-        groups[group] = search.result()
-        isLost = isLost || search.isLost
-        largest = largest > groups[group].scale ? largest : groups[group].scale
-      }
-      guard !isLost else {
-        writer.put(0x7E00 as UInt16, &out)
-        for _ in 2..<bytes { writer.put(0 as UInt8, &out) }
-        continue
-      }
-      switch format {
-      case .xxs: writeXXS(groups, largest, &writer, &out)
-      case .xs: writeXS(groups, largest, &writer, &out)
-      case .s: writeS(groups, largest, &writer, &out)
-      }
-    }
+    GridBlocks.quantize(x, importance: importance, GridFormat.iq2_XXS, &writer, &out, write: writeXXS)
   }
 
-  private typealias Groups = InlineArray<16, Grid8Search.Group>
+  static func quantizeXS(
+    _ x: Span<Float>, importance: Span<Float>?, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+  ) {
+    GridBlocks.quantize(x, importance: importance, GridFormat.iq2_XS, &writer, &out, write: writeXS)
+  }
+
+  static func quantizeS(
+    _ x: Span<Float>, importance: Span<Float>?, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+  ) {
+    GridBlocks.quantize(x, importance: importance, GridFormat.iq2_S, &writer, &out, write: writeS)
+  }
 
   private static func writeXXS(
-    _ groups: borrowing Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+    _ groups: borrowing GridBlocks.Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
   ) {
     writer.put(largest != 0 ? Half.bits(computed: largest / 31) : 0, &out)
     for group in 0..<8 {
       var (entries, word): (UInt32, UInt32) = (0, 0)
       if largest != 0 {
-        word = scaleCode(groups[group].scale, largest) << 28
+        word = GridBlocks.scaleCode(groups[group].scale, of: largest) << 28
         for eight in 0..<4 {
           entries |= UInt32(groups[group].entries[eight]) << UInt32(8 * eight)
           word |= UInt32(groups[group].signs[eight] & 127) << UInt32(7 * eight)
@@ -64,7 +43,7 @@ enum BlockIQ2 {
   }
 
   private static func writeXS(
-    _ groups: borrowing Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+    _ groups: borrowing GridBlocks.Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
   ) {
     writer.put(largest != 0 ? Half.bits(computed: largest / 31) : 0, &out)
     for group in 0..<16 {
@@ -77,7 +56,7 @@ enum BlockIQ2 {
   }
 
   private static func writeS(
-    _ groups: borrowing Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+    _ groups: borrowing GridBlocks.Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
   ) {
     writer.put(largest != 0 ? Half.bits(computed: largest / 31 * 0.9875) : 0, &out)
     for eight in 0..<32 { writer.put(UInt8(groups[eight / 2].entries[eight % 2] & 255), &out) }
@@ -91,16 +70,8 @@ enum BlockIQ2 {
   }
 
   private static func writeScales(
-    _ groups: borrowing Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
+    _ groups: borrowing GridBlocks.Groups, _ largest: Float, _ writer: inout ByteWriter, _ out: inout MutableRawSpan
   ) {
-    for pair in 0..<8 {
-      let (low, high) = (groups[2 * pair].scale, groups[2 * pair + 1].scale)
-      writer.put(UInt8(largest != 0 ? scaleCode(low, largest) | scaleCode(high, largest) << 4 : 0), &out)
-    }
-  }
-
-  /// s of (2 s + 1) / 31, the fraction of the largest.
-  private static func scaleCode(_ scale: Float, _ largest: Float) -> UInt32 {
-    UInt32(Rounding.nearest(0.5 * (1 / (largest / 31) * scale - 1), in: 0...15))
+    for pair in 0..<8 { writer.put(GridBlocks.scaleCodes(of: groups, pair, largest), &out) }
   }
 }

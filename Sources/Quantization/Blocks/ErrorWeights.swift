@@ -14,4 +14,15 @@ enum ErrorWeights {
     for i in x.indices { weights[i] = importance[i] * (variance + x[i] * x[i]).squareRoot() }
     return weights
   }
+
+  /// The same where `importance`, of a row, is given; else x² + `base`.
+  /// - Parameter at: where in the row the group begins.
+  static func weights(
+    _ x: Span<Float>, _ importance: Span<Float>?, at: Int, _ variance: Float, base: Float = 0
+  ) -> InlineArray<32, Float> {
+    if let importance { return weights(x, importance.extracting(at..<at + x.count), variance) }
+    var weights = InlineArray<32, Float>(repeating: 0)
+    for i in x.indices { weights[i] = base + x[i] * x[i] }
+    return weights
+  }
 }

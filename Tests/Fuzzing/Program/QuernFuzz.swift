@@ -6,7 +6,8 @@ import TestSupport
   import CFuzzer
 #endif
 
-/// `quern-fuzz TARGET [FILE...]`: reads each file with the target and says how it went.
+/// `quern-fuzz TARGET [FILE...]`: reads each file with the target and says how it went. `quern-fuzz targets` names the
+/// targets, `quern-fuzz seeds TARGET` the files that one begins with, a line each.
 ///
 /// Built with `-sanitize=fuzzer` and FUZZING defined (`make fuzz`), what follows the target is libFuzzer's: options and
 /// folders of a corpus.
@@ -17,7 +18,13 @@ import TestSupport
 
   static func main() throws {
     let names = FuzzTarget.allCases.map(\.rawValue)
-    guard CommandLine.arguments.count > 1, let chosen = FuzzTarget(rawValue: CommandLine.arguments[1]) else {
+    let arguments = CommandLine.arguments.dropFirst()
+    if arguments.first == "targets" { return print(names.joined(separator: "\n")) }
+    if arguments.first == "seeds", let target = FuzzTarget(rawValue: arguments.last ?? "") {
+      for seed in try target.seeds { print(seed) }
+      return
+    }
+    guard let chosen = FuzzTarget(rawValue: arguments.first ?? "") else {
       print("usage: quern-fuzz TARGET [...], TARGET one of \(names.joined(separator: " "))")
       return
     }

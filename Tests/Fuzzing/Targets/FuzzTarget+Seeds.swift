@@ -15,9 +15,10 @@ extension FuzzTarget {
     switch self {
     case .safetensors: ["safetensors/golden.safetensors"]
     case .torch: ["torch/zip.pt", "torch/old.pt", "torch/legacy.pt", "torch/deflated.pt", "torch/training.pt"]
-    case .gguf: ["gguf/everything.gguf", "gguf/set-00001-of-00003.gguf"]
+    case .gguf: ["gguf/everything.gguf"] + (1...3).map { "gguf/set-0000\($0)-of-00003.gguf" }
     case .tokenizer: ["tokens/byte-fallback.json"]
-    case .sentencepiece: ["tokens/bpe.model", "tokens/unigram.model", "tokens/unigram-no-bytes.model"]
+    case .sentencepiece:
+      ["bpe", "bpe-user-defined", "unigram", "unigram-no-bytes"].map { "tokens/\($0).model" }
     case .config: ["tiny-llama/config.json"]
     case .pickle, .imatrix, .ranks, .params, .checklist, .tasks, .logits: []
     }

@@ -1,0 +1,148 @@
+"""KL divergence at equal bytes: Quern's calibrated conversions beside llama-quantize with llama-imatrix from the same text.
+
+    quality.py VENV QUERN MODEL --calibrate FILE... --evaluate FILE... [--types Q4_K_M,...] [--steps] [--chunks 60]
+
+llama-imatrix reads the calibration texts one after the other, cut to the same length; Quern is given the same pieces. For each
+type the model is also converted with `--quality best --target-size` of llama-quantize's file, and both are held against the
+model itself by `quern verify` in one walk over each text of --evaluate. Printed are Markdown tables: bytes, KL with its standard
+error, the ratio, and the loss of perplexity. With --steps, the first type is converted in the ways between too, each named by
+its flags. With --llama-perplexity every file is also measured by llama.cpp, on the first text: its KL rounds the reference's
+log-probabilities to 16 bits and activations to 8.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+parser = argparse.ArgumentParser()
+parser.add_argument("venv")
+parser.add_argument("quern")
+parser.add_argument("model")
+parser.add_argument("--calibrate", nargs="+", required=True)
+parser.add_argument("--evaluate", nargs="+", required=True)
+parser.add_argument("--types", default="Q4_K_M")
+parser.add_argument("--bytes", type=int, default=250_000, help="of each calibration text")
+parser.add_argument("--chunks", type=int, default=60)
+parser.add_argument("--steps", action="store_true")
+parser.add_argument("--llama-perplexity", action="store_true")
+parser.add_argument("--flags", nargs="*", default=[], help="more flags of the best conversion")
+parser.add_argument("--work", help="a folder that keeps the files, for another run")
+parser.add_argument("--llama", help="the folder of llama.cpp's tools, when it is not the one in VENV")
+o = parser.parse_args()
+tools = o.llama or f"{o.venv}/llama.cpp/build/bin"
+held = tempfile.TemporaryDirectory()
+work = os.path.abspath(o.work or held.name)
+os.makedirs(work, exist_ok=True)
+name = os.path.basename(o.model.rstrip("/"))
+
+STEPS = [
+    ("importance matrix", ["--imatrix", f"{work}/importance.gguf"]),
+    ("importance matrix, `--search thorough`", ["--imatrix", f"{work}/importance.gguf", "--search", "thorough"]),
+    ("`--method gptq --search standard`, plain", ["--method", "gptq", "--search", "standard", "--gptq", "order=natural", "--gptq",
+                                                 "sequential=off", "--gptq", "refine=off"]),
+    ("… ordered", ["--method", "gptq", "--search", "standard", "--gptq", "sequential=off", "--gptq", "refine=off"]),
+    ("… sequential", ["--method", "gptq", "--search", "standard", "--gptq", "asymmetry=0", "--gptq", "refine=off"]),
+    ("… scales refined", ["--method", "gptq", "--search", "standard", "--gptq", "asymmetry=0"]),
+    ("… asymmetric target: `--method gptq --search standard`", ["--method", "gptq", "--search", "standard"]),
+    ("… `--search thorough`: `--method gptq`", ["--method", "gptq"]),
+]
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode not in (0, 3):
+        sys.exit(f"{' '.join(command)}: status {done.returncode}\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout + done.stderr
+
+
+def made(path, *command):
+    """The seconds that it took, 0 when it was there."""
+    if os.path.exists(path):
+        return 0
+    began = time.perf_counter()
+    run(*command)
+    return time.perf_counter() - began
+
+
+pieces = []
+for path in o.calibrate:
+    with open(path, "rb") as file:
+        text = file.read(o.bytes).decode("utf-8", "ignore")
+    pieces.append(f"{work}/{os.path.basename(path)}")
+    with open(pieces[-1], "w") as file:
+        file.write(text)
+with open(f"{work}/mixed.txt", "w") as file:
+    file.write("".join(open(path).read() for path in pieces))
+calibration = [flag for piece in pieces for flag in ("--calibration", piece)]
+
+made(f"{work}/f16.gguf", o.quern, "convert", o.model, "--type", "F16", "-o", f"{work}/f16.gguf", "-q")
+made(f"{work}/importance.gguf", f"{tools}/llama-imatrix", "-m", f"{work}/f16.gguf", "-f", f"{work}/mixed.txt", "-o",
+     f"{work}/importance.gguf", "-c", "512", "-t", "2")
+
+
+def base(type):
+    path = f"{work}/{type}-llama.gguf"
+    made(path, f"{tools}/llama-quantize", "--imatrix", f"{work}/importance.gguf", f"{work}/f16.gguf", path, type)
+    return path
+
+
+def drifts(paths):
+    """By text and file what `quern verify` says."""
+    table = {}
+    for text in o.evaluate:
+        report = json.loads(run(o.quern, "verify", *paths, "--against", o.model, "--text", text, "--chunks", str(o.chunks),
+                                "--json", "-q"))
+        for path, candidate in zip(paths, report["candidates"]):
+            table[text, path] = candidate
+    return table
+
+
+def measured_by_llama(path):
+    logits = f"{work}/logits"
+    made(logits, f"{tools}/llama-perplexity", "-m", f"{work}/f16.gguf", "-f", o.evaluate[0], "-c", "512", "-t", "2", "--chunks",
+         str(o.chunks), "--kl-divergence-base", logits)
+    for _ in range(6):
+        text = run(f"{tools}/llama-perplexity", "-m", path, "-c", "512", "-t", "2", "--kl-divergence-base", logits,
+                   "--kl-divergence")
+        found = re.search(r"Mean\s+KLD:\s+([0-9.]+) ± +([0-9.]+)", text)
+        if found:
+            return f"{found[1]} ± {found[2]}"
+    sys.exit(f"llama-perplexity prints no KL divergence of {path}:\n{text[-2000:]}")
+
+
+def row(label, path, table, other=None):
+    cells = [label, f"{os.path.getsize(path):,}"]
+    for text in o.evaluate:
+        now = table[text, path]
+        cell = f"{now['kld']['mean']:.5f} ± {now['kld']['standard_error']:.5f}"
+        if other:
+            then = table[text, other]
+            cell += f" ({now['kld']['mean'] / then['kld']['mean']:.3f})"
+        cells.append(cell)
+    now = table[o.evaluate[0], path]
+    cells.append(f"{now['ln_ratio']:.5f} ± {now['ln_ratio_standard_error']:.5f}")
+    if o.llama_perplexity:
+        cells.append(measured_by_llama(path))
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+texts = [f"KL, {os.path.basename(text)}" for text in o.evaluate]
+head = ["", "bytes", *texts, f"ln PPL ratio, {os.path.basename(o.evaluate[0])}"]
+head += ["KL by llama-perplexity"] if o.llama_perplexity else []
+print(f"{name}, {o.chunks} chunks of 512\n\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
+for number, type in enumerate(o.types.split(",")):
+    theirs, best = base(type), f"{work}/{type}-best.gguf"
+    ways = [("best", best, ["--quality", "best", "--target-size", str(os.path.getsize(theirs)), *calibration, *o.flags])]
+    if o.steps and number == 0:
+        between = [(label, f"{work}/{type}-step{index}.gguf", flags + (calibration if "gptq" in flags else []))
+                   for index, (label, flags) in enumerate(STEPS)]
+        ways = between + ways
+    spent = {path: made(path, o.quern, "convert", o.model, "--type", type, "-o", path, "-q", *flags) for _, path, flags in ways}
+    table = drifts([theirs] + [path for _, path, _ in ways])
+    row(f"{type}, llama.cpp with its importance matrix", theirs, table)
+    for label, path, _ in ways:
+        row(f"{type}, {label}" + (f", {spent[path]:.0f} s" if spent[path] else ""), path, table, theirs)
