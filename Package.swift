@@ -28,12 +28,10 @@ let package = Package(
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
-    .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(name: "CKernels"),
     room("Bytes", []),
-    room("Tensors", ["Bytes", "CKernels", "COpenBLAS"]),
+    room("Tensors", ["Bytes", "CKernels"]),
     room("Checkpoints", ["Tensors", "CZlib"]),
     room("GGUF", ["Tensors"]),
     room("Tokenizers", ["Tensors"]),

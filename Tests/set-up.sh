@@ -6,7 +6,7 @@ set -euo pipefail
 command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or later: https://www.swift.org/install" >&2; exit 69; }
 [ "$(uname)" = Linux ] || exit 0
 
-packages=(libopenblas-dev zlib1g-dev pkg-config)
+packages=(zlib1g-dev pkg-config)
 [ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
 
 missing=()
@@ -18,7 +18,7 @@ done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "quern needs OpenBLAS (with cblas.h), zlib and pkg-config with their headers; install them first" >&2
+  echo "quern needs zlib with its headers and pkg-config; install them first" >&2
   exit 69
 fi
 if [ "$(id -u)" -ne 0 ]; then

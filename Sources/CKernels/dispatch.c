@@ -141,8 +141,8 @@ double quern_row_divergence(const float *x, const float *y, const struct quern_d
 int64_t quern_row_index(const float *x, float value, int64_t count) { return rows()->index(x, value, count); }
 
 void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
-                         const float *weights, const struct quern_scales *s, int rounds) {
-  clone_in_use()->refine_levels(f, rows, x, stride, weights, s, rounds);
+                         const float *weights, bool weighs_rows, const struct quern_scales *s, int rounds) {
+  clone_in_use()->refine_levels(f, rows, x, stride, weights, weighs_rows, s, rounds);
 }
 
 void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
@@ -158,4 +158,12 @@ void quern_take_up_errors(const float *coefficients, int64_t width, int64_t coun
 void quern_round_levels(const struct quern_levels *f, const struct quern_feedback *block, int64_t rows, int64_t stride,
                         const struct quern_scales *s) {
   clone_in_use()->round_levels(f, block, rows, stride, s);
+}
+
+void quern_subtract_strip(const double *strip, int64_t depth, int64_t row, double *a, int64_t stride) {
+  clone_in_use()->subtract_strip(strip, depth, row, a, stride);
+}
+
+void quern_solve_strip(const double *corner, int64_t depth, double *tile) {
+  clone_in_use()->solve_strip(corner, depth, tile);
 }

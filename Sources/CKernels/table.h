@@ -46,13 +46,15 @@ struct quern_clone {
   bool (*all_finite)(const float *x, int64_t count);
   struct quern_rows rows;
   void (*refine_levels)(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride, const float *w,
-                        const struct quern_scales *s, int rounds);
+                        bool weighs_rows, const struct quern_scales *s, int rounds);
   void (*find_levels)(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
                       const struct quern_scales *s, uint8_t *levels);
   void (*take_up_errors)(const float *coefficients, int64_t width, int64_t count, const float *e, float *y,
                          int64_t weights, int64_t rows, int64_t stride);
   void (*round_levels)(const struct quern_levels *f, const struct quern_feedback *b, int64_t rows, int64_t stride,
                        const struct quern_scales *s);
+  void (*subtract_strip)(const double *strip, int64_t depth, int64_t row, double *a, int64_t stride);
+  void (*solve_strip)(const double *corner, int64_t depth, double *tile);
   struct quern_format formats[QUERN_TYPES];
 };
 

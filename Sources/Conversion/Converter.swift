@@ -62,6 +62,8 @@ public struct Converter: Sendable {
     public var bytesRead: Int
     /// Of the whole file, in hexadecimal.
     public var sha256: String
+    /// What was rounded plainly although feedback was asked for.
+    public var fallbacks: [FeedbackFallback] = []
   }
 
   /// Writes the planned file to `output` and publishes it.
@@ -70,9 +72,9 @@ public struct Converter: Sendable {
   public func run(
     into output: OutputFile, checking input: ModelInput, progress: ProgressHandler? = nil
   ) throws -> Result {
-    let digest: String
+    var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
     do {
-      digest = try grind(input.model, into: output, progress: progress)
+      (result.sha256, result.fallbacks) = try grind(input.model, into: output, progress: progress)
       try input.checkUnchanged()
     } catch {
       output.discard()
@@ -80,28 +82,32 @@ public struct Converter: Sendable {
     }
     // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
     try output.publish()
-    return Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: digest)
+    return result
   }
 
-  private func grind(_ model: ModelSource, into output: OutputFile, progress: ProgressHandler?) throws -> String {
+  private func grind(
+    _ model: ModelSource, into output: OutputFile, progress: ProgressHandler?
+  ) throws -> (sha256: String, fallbacks: [FeedbackFallback]) {
     try output.setSize(plan.fileBytes)
     let sink = Sink(output)
     try sink.append(plan.header, at: 0)
+    var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      try grind(model, with: feedback, into: sink, progress: progress)
+      fallbacks = try grind(model, with: feedback, into: sink, progress: progress)
     } else {
       try write(0..<plan.entries.count, into: sink, progress: progress)
     }
     let digest = sink.finish(at: plan.fileBytes)
     progress?(Progress("quantizing", unit: .bytes, done: plan.fileBytes, total: plan.fileBytes))
-    return digest
+    return (digest, fallbacks)
   }
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
     into sink: Sink, progress: ProgressHandler?
-  ) throws {
+  ) throws -> [FeedbackFallback] {
+    var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
     try write(0..<written, into: sink, progress: nil)
     let run = FeedbackRun(
@@ -112,8 +118,10 @@ public struct Converter: Sendable {
         written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sink,
         progress: nil)
       written = end
+      fallbacks += layer.fallbacks
     }
     try write(written..<plan.entries.count, into: sink, progress: nil)
+    return fallbacks
   }
 
   /// Grinds the tensors `range` and appends them.

@@ -1,8 +1,3 @@
-#if canImport(Accelerate)
-  import Accelerate
-#else
-  import COpenBLAS
-#endif
 public import Bytes
 
 /// Row-major F32 numbers that several threads may fill at once, as long as no two touch the same rows.
@@ -85,91 +80,40 @@ public struct MatrixView: Sendable {
 }
 
 extension MatrixView {
-  /// `self = scale · a bᵀ + keeping · self`: `a` (m, k), `b` (n, k), `self` (m, n).
-  ///
-  /// One thread; callers divide the work. The result of one call does not depend on what other threads do.
-  /// - Parameter keeping: 0 overwrites, 1 adds.
-  public func assign(_ a: MatrixView, timesTransposed b: MatrixView, scale: Float = 1, keeping: Float = 0) {
-    precondition(a.columns == b.columns && rows == a.rows && columns == b.rows, "shapes do not fit")
-    sgemm(a, b, transposed: true, inner: a.columns, scale, keeping)
+  /// (columns, rows).
+  /// - Throws: `LIMIT` when the memory cannot be had.
+  public func transposed() throws(InputError) -> Matrix {
+    let result = try Matrix(rows: columns, columns: rows)
+    transpose(into: result.view)
+    return result
   }
 
-  /// `self = scale · a b + keeping · self`: `a` (m, k), `b` (k, n), `self` (m, n).
-  public func assign(_ a: MatrixView, times b: MatrixView, scale: Float = 1, keeping: Float = 0) {
-    precondition(a.columns == b.rows && rows == a.rows && columns == b.columns, "shapes do not fit")
-    sgemm(a, b, transposed: false, inner: a.columns, scale, keeping)
-  }
-
-  /// `self = scale · aᵀ b + keeping · self`: `a` (k, m), `b` (k, n), `self` (m, n).
-  public func assign(transposed a: MatrixView, times b: MatrixView, scale: Float = 1, keeping: Float = 0) {
-    precondition(a.rows == b.rows && rows == a.columns && columns == b.columns, "shapes do not fit")
-    sgemm(a, b, transposedFirst: true, transposed: false, inner: a.rows, scale, keeping)
-  }
-
-  private func sgemm(
-    _ a: MatrixView, _ b: MatrixView, transposedFirst: Bool = false, transposed: Bool, inner: Int, _ scale: Float,
-    _ keeping: Float
-  ) {
-    guard rows > 0, columns > 0 else { return }
-    _ = oneThreadInside
-    unsafe cblas_sgemm(
-      CblasRowMajor, transposedFirst ? CblasTrans : CblasNoTrans, transposed ? CblasTrans : CblasNoTrans,
-      Int32(rows), Int32(columns), Int32(inner),
-      scale, a.pointer, Int32(max(1, a.stride)), b.pointer, Int32(max(1, b.stride)), keeping, pointer,
-      Int32(max(1, stride)))
-  }
-
-  /// The definition of `assign(_:timesTransposed:)`: plain loops, products summed in order of the inner index.
-  package func assignPlainly(
-    _ a: MatrixView, timesTransposed b: MatrixView, scale: Float = 1, keeping: Float = 0
-  ) {
-    precondition(a.columns == b.columns && rows == a.rows && columns == b.rows, "shapes do not fit")
-    for row in 0..<rows {
-      let (x, y) = unsafe (a.pointer(row: row), pointer(row: row))
-      for column in 0..<columns {
-        let w = unsafe b.pointer(row: column)
-        var sum: Float = 0
-        for index in 0..<a.columns { unsafe sum += x[index] * w[index] }
-        unsafe y[column] = scale * sum + (keeping == 0 ? 0 : keeping * y[column])
+  /// Writes the transpose to `other` (columns, rows).
+  public func transpose(into other: MatrixView) {
+    precondition(other.rows == columns && other.columns == rows, "shapes do not fit")
+    let (from, to, fromStride, toStride) = unsafe (pointer, other.pointer, stride, other.stride)
+    // Squares that stay in the cache.
+    let side = 16
+    for top in Swift.stride(from: 0, to: rows, by: side) {
+      for left in Swift.stride(from: 0, to: columns, by: side) {
+        for column in left..<min(columns, left + side) {
+          for row in top..<min(rows, top + side) {
+            unsafe to[column &* toStride &+ row] = from[row &* fromStride &+ column]
+          }
+        }
       }
     }
   }
-}
 
-/// Factors of symmetric matrices.
-public enum Cholesky {
-  /// Overwrites the lower triangle of A (n, n), row-major, with L of A = L Lᵀ. What stands above the diagonal is not touched.
-  /// - Returns: `false` when A is not positive definite; what the matrix holds then means nothing.
-  public static func factor(_ a: inout [Double], size n: Int) -> Bool {
-    precondition(a.count == n * n, "not a square matrix")
-    guard n > 0 else { return true }
-    _ = oneThreadInside
-    var (size, information) = (Int32(n), Int32(0))
-    // LAPACK counts columns first, so its upper triangle is the lower one here.
-    var upper = CChar(UInt8(ascii: "U"))
-    unsafe a.withUnsafeMutableBufferPointer { a in
-      unsafe dpotrf_(&upper, &size, a.baseAddress, &size, &information)
-    }
-    return information == 0
+  /// Takes over the elements of `other`, which has the same shape.
+  public func copy(_ other: MatrixView) {
+    precondition(other.rows == rows && other.columns == columns, "shapes do not fit")
+    for row in 0..<rows { unsafe pointer(row: row).update(from: other.pointer(row: row), count: columns) }
   }
 
-  /// Overwrites each row b of B (rows, n) with the solution x of A x = b, where `factor` holds A's factor.
-  public static func solve(_ factor: inout [Double], size n: Int, _ b: inout [Double]) {
-    precondition(factor.count == n * n && b.count % max(1, n) == 0, "shapes do not fit")
-    guard n > 0 else { return }
-    var (size, rows, information) = (Int32(n), Int32(b.count / n), Int32(0))
-    var upper = CChar(UInt8(ascii: "U"))
-    unsafe factor.withUnsafeMutableBufferPointer { a in
-      unsafe b.withUnsafeMutableBufferPointer { b in
-        unsafe dpotrs_(&upper, &size, &rows, a.baseAddress, &size, b.baseAddress, &size, &information)
-      }
-    }
+  /// `self += other`.
+  public func add(_ other: MatrixView) {
+    precondition(other.rows == rows && other.columns == columns, "shapes do not fit")
+    for row in 0..<rows { unsafe RowMath.add(other.pointer(row: row), to: pointer(row: row), count: columns) }
   }
 }
-
-/// BLAS uses the caller's thread and no other: threads are ours to own.
-private let oneThreadInside: Void = {
-  #if !canImport(Accelerate)
-    openblas_set_num_threads(1)
-  #endif
-}()

@@ -75,6 +75,7 @@ struct Convert: ParsableCommand {
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: rounding)
     let result = try converter.run(into: file, checking: input, progress: console.progress())
     let seconds = Machine.seconds(since: began)
+    for fallback in result.fallbacks { console.say(fallback.line) }
 
     let report = try text.map { text in
       try Verification(
@@ -92,7 +93,8 @@ struct Convert: ParsableCommand {
             ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
             ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
             ("sha256", .string(result.sha256)),
-          ] + (report.map { [("verify", $0.json)] } ?? [])
+          ] + (calibration == nil ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
+            + (report.map { [("verify", $0.json)] } ?? [])
         ).text(indented: true))
     } else {
       Swift.print(

@@ -73,4 +73,62 @@ import Testing
     #expect(error?.code == .limit)
     #expect(try folder.names().isEmpty)
   }
+
+  /// A synthetic Mixtral: experts are rounded by what the tokens that chose them say.
+  @Test func expertsLoseLessAndThoseOfFewTokensAreTold() throws {
+    let family = try FamilyConversionTests.Family("mixtral")
+    let folder = try family.folder([("model.safetensors", family.entries())])
+    let source = try folder.write(
+      "text",
+      RandomAccessFile(Fixtures.path("text/python-docs-calibrate.txt")).readAll(limit: 1 << 20).prefix(16_000).map(
+        \.self))
+    let (input, text) = (try ModelInput(opening: folder.path("model")), try TextFile(reading: source))
+    let calibration = try CalibrationText([text], for: input, tokens: 1 << 20, context: 128)
+    func convert(_ name: String, _ feedback: FeedbackOptions?, jobs: Int = 2) throws -> Converter.Result {
+      try Converter(
+        plan: ConversionPlan(input, recipe: Recipe(.q4_0)), jobs: jobs,
+        rounding: Converter.Rounding(feedback: feedback.map { (calibration, $0) })
+      ).run(into: OutputFile(folder.path(name), overwrites: true), checking: input)
+    }
+    // As the importance matrix of the same tokens counts them, where nothing before them is rounded.
+    var options = FeedbackOptions()
+    options.isSequential = false
+    let counts = try ImportanceRun(
+      model: input, texts: [text], options: WalkOptions(context: 128, jobs: 2), measuresOutput: false
+    ).run().sums
+    for perColumn in [1.0, 2, 5] {
+      options.tokensPerColumn = perColumn
+      let told = try convert("counted.gguf", options).fallbacks.map { "\($0.tensor) \($0.expert ?? -1)" }
+      let few = counts.flatMap { name, sums in
+        sums.counts.enumerated().filter { Double($0.element) < perColumn * 256 && sums.counts.count > 1 }
+          .map { "\(name.string) \($0.offset)" }
+      }
+      #expect(told.filter { $0.contains("exps") }.sorted() == few.sorted(), "\(perColumn)")
+    }
+    let once = try convert("feedback.gguf", FeedbackOptions())
+    #expect(try convert("again.gguf", FeedbackOptions(), jobs: 3).sha256 == once.sha256)
+    _ = try convert("plain.gguf", nil)
+    let divergences = try Verification(
+      candidates: ["feedback.gguf", "plain.gguf"].map { try ModelInput(opening: folder.path($0)) }, reference: input,
+      text: TextFile(reading: Fixtures.path("text/python-docs-evaluate.txt")),
+      options: WalkOptions(context: 128, chunks: 16, jobs: 2)
+    ).run().candidates.map(\.drift.meanDivergence)
+    #expect(divergences[0] < 0.9 * divergences[1], "\(divergences)")
+  }
+
+  @Test func whatHasNoFactorIsRoundedPlainlyAndTold() throws {
+    let folder = try TemporaryFolder()
+    let input = try ModelInput(opening: Fixtures.path("tiny-llama"))
+    let text = try CalibrationText(
+      [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: 512)
+    let plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
+    let result = try Converter(plan: plan, jobs: 2, rounding: Converter.Rounding(feedback: (text, FeedbackOptions())))
+      .run(into: OutputFile(folder.path("few.gguf")), checking: input)
+    // 512 tokens are enough for 256 columns and too few for the 768 of the down projections.
+    #expect(result.fallbacks.map(\.tensor) == (0..<6).map { "blk.\($0).ffn_down.weight" })
+    #expect(
+      result.fallbacks.first?.line
+        == "blk.0.ffn_down.weight: 512 tokens of the calibration text reach it, too few for 768 columns; "
+        + "rounded without feedback")
+  }
 }

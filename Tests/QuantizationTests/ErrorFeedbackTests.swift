@@ -17,7 +17,7 @@ import Testing
   )] {
     (0..<columns).map { column in
       let block = row * (columns / layout.elements) + column / layout.elements
-      let scales = unsafe BlockScales(bytes.span.bytes, at: block * layout.type.blockBytes, type: layout.type)
+      let scales = unsafe BlockScales(bytes.span.bytes, at: block * layout.blockBytes, type: layout.type)
       let group = column % layout.elements / layout.groupSize
       let offset = layout.hasOffset ? scales.offset(group) : 0
       let values = layout.values.map { Double(scales.scale(group) * $0 - offset) }
@@ -29,16 +29,33 @@ import Testing
   /// was in the middle between two.
   @Test(arguments: [DType.q4_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q6_K, .iq4_NL, .iq4_XS], [false, true])
   func theIntegersAreThoseOfGPTQ(_ type: DType, _ refines: Bool) throws {
+    let layout = try #require(LevelLayout(type))
+    try check(layout, ColumnGroups(type), plainly: type) {
+      try ErrorFeedback($0, type: type, refines: refines).quantize($1)
+    }
+  }
+
+  @Test(arguments: [32, 64, 128], [false, true])
+  func theIntegersOfPlainGroupsAreThoseOfGPTQ(_ size: Int, _ refines: Bool) throws {
+    try check(LevelLayout(groupsOf: size), PlainGroup.columns(size), plainly: .q4_0) {
+      try ErrorFeedback($0, groupsOf: size, refines: refines).quantize($1)
+    }
+  }
+
+  /// - Parameter type: what plain rounding is compared in.
+  private func check(
+    _ layout: LevelLayout, _ groups: ColumnGroups, plainly type: DType,
+    _ quantize: (FeedbackFactor, MatrixView) throws -> ErrorFeedback.Result
+  ) throws {
     var generator = SeededGenerator(seed: 41)
     let (rows, n, damping) = (24, 512, 0.01)
     let x = try FeedbackModel.inputs(700, n, &generator)
     let w = try Matrix(rows: rows, columns: n, QuantizeKernelsTests.values(.normal, rows * n, &generator))
     var statistic = try Hessian(size: n)
     try statistic.add(x.view, jobs: 1)
-    let factor = try #require(try FeedbackFactor(statistic, for: type, damping: damping))
-    let layout = try #require(LevelLayout(type))
-    let result = try ErrorFeedback(factor, type: type, refines: refines).quantize(w.view)
-    let stored = Self.decoded(result.bytes, type, count: rows * n).map { Double($0) }
+    let factor = try #require(try FeedbackFactor(statistic, for: groups, damping: damping))
+    let result = try quantize(factor, w.view)
+    let stored = layout.decoded(result.bytes).map { Double($0) }
 
     let h = FeedbackModel.hessian(x, damping: damping)
     let ordered = factor.order.flatMap { row in factor.order.map { h[row * n + $0] } }
@@ -63,7 +80,7 @@ import Testing
     #expect((ours / theirs - 1).magnitude < 1e-3, "\(ours) and \(theirs)")
     #expect((result.loss / ours - 1).magnitude < 1e-3, "what is told is what is lost: \(result.loss) and \(ours)")
 
-    var plain = [UInt8](repeating: 0, count: result.bytes.count)
+    var plain = [UInt8](repeating: 0, count: try type.byteCount(of: rows * n))
     var span = plain.mutableSpan
     var bytes = unsafe span.mutableBytes
     let weights = statistic.diagonal
@@ -84,10 +101,12 @@ import Testing
       rows: 500, columns: n, x.view.values.map { $0 * Float.random(in: 0.9...1.1, using: &generator) })
     let (xs, ys) = (x.view.values.map { Double($0) }, y.view.values.map { Double($0) })
     var statistic = try Hessian(size: n)
-    try statistic.add(x.view, jobs: 1)
-    try statistic.add(drift: y.view, from: x.view, jobs: 1)
-    let factor = try #require(try FeedbackFactor(statistic, for: .q4_0, asymmetry: asymmetry))
-    let m = try #require(factor.correction).view.values.map { Double($0) }
+    try statistic.add(x.view, undrifted: y.view, jobs: 1)
+    let factor = try #require(try FeedbackFactor(statistic, for: ColumnGroups(.q4_0), asymmetry: asymmetry))
+    var unit = [Float](repeating: 0, count: n * n)
+    for row in 0..<n { unit[row * (n + 1)] = 1 }
+    let shift = try #require(factor.correction).shift(of: Matrix(rows: n, columns: n, unit).view, ProductScratch())
+    let m = shift.view.values.map { Double($0) }
     let mean = statistic.diagonal.reduce(0) { $0 + Double($1) } / Double(n)
     var c = [Double](repeating: 0, count: n * n)
     for token in 0..<500 {
@@ -108,6 +127,37 @@ import Testing
       }
     }
     #expect((difference / size).squareRoot() < 1e-4)
+  }
+
+  /// What never fired keeps the level nearest to the weight, takes up no other column's error and passes none on.
+  @Test(arguments: [DType.q4_0, .q4_K, .q6_K]) func deadColumnsAreRoundedPlainly(_ type: DType) throws {
+    var generator = SeededGenerator(seed: 43)
+    let (rows, n) = (8, 512)
+    let dead = Set([0, 17, 300, 511])
+    var values = try FeedbackModel.inputs(700, n, &generator).view.values
+    for index in values.indices where dead.contains(index % n) { values[index] = 0 }
+    var statistic = try Hessian(size: n)
+    let x = try Matrix(rows: 700, columns: n, values)
+    try statistic.add(x.view, undrifted: Matrix(rows: 700, columns: n, values.map { 1.1 * $0 }).view, jobs: 1)
+    let factor = try #require(try FeedbackFactor(statistic, for: ColumnGroups(type)))
+    let w = try Matrix(rows: rows, columns: n, QuantizeKernelsTests.values(.normal, rows * n, &generator))
+    let layout = try #require(LevelLayout(type))
+    let bytes = try ErrorFeedback(factor, type: type).quantize(w.view).bytes
+    let stored = layout.decoded(bytes)
+    for row in 0..<rows {
+      let grid = Self.grid(bytes, row: row, layout, columns: n)
+      for column in dead {
+        let value = Double(w.view.values[row * n + column])
+        let nearest = grid[column].values.map { ($0 - value).magnitude }.min() ?? 0
+        #expect((Double(stored[row * n + column]) - value).magnitude <= nearest + 1e-6 * grid[column].step)
+      }
+    }
+  }
+
+  @Test func inputsThatWereAllZeroHaveNoFactor() throws {
+    var statistic = try Hessian(size: 64)
+    try statistic.add(Matrix(rows: 100, columns: 64).view, jobs: 1)
+    #expect(try FeedbackFactor(statistic, for: ColumnGroups(.q4_0)) == nil)
   }
 }
 
@@ -165,7 +215,18 @@ import Testing
     var generator = SeededGenerator(seed: UInt64(type.rawValue) + 3)
     let (rows, columns) = (32, 512)
     let x = QuantizeKernelsTests.values(kind, rows * columns, &generator)
-    let weights = LevelKernelsTests.importance(columns, &generator)
+    let importance = LevelKernelsTests.importance(columns, &generator)
+    try check(type, kind, x, columns, importance) { importance[$0 % columns] }
+    let layout = try #require(LevelLayout(type))
+    let own = stride(from: 0, to: x.count, by: layout.elements).flatMap { first in
+      MagnitudeWeights.weights(x.span.extracting(first..<first + layout.elements), layout)
+    }
+    try check(type, kind, x, columns, nil) { own[$0] }
+  }
+
+  private func check(
+    _ type: DType, _ kind: Rows, _ x: [Float], _ columns: Int, _ importance: [Float]?, weight: (Int) -> Float
+  ) throws {
     var (plain, thorough) = (
       [UInt8](repeating: 0, count: try type.byteCount(of: x.count)),
       [UInt8](repeating: 0, count: try type.byteCount(of: x.count))
@@ -173,12 +234,12 @@ import Testing
     do {
       var span = plain.mutableSpan
       var bytes = unsafe span.mutableBytes
-      BlockQuantizer.quantize(x.span, columns: columns, as: type, importance: weights.span, into: &bytes)
+      BlockQuantizer.quantize(x.span, columns: columns, as: type, importance: importance?.span, into: &bytes)
     }
     do {
       var span = thorough.mutableSpan
       var bytes = unsafe span.mutableBytes
-      try ThoroughSearch.quantize(x.span, columns: columns, as: type, importance: weights.span, into: &bytes)
+      try ThoroughSearch.quantize(x.span, columns: columns, as: type, importance: importance?.span, into: &bytes)
     }
     let size = type.blockElements
     func errors(_ bytes: [UInt8]) -> [Double] {
@@ -186,14 +247,17 @@ import Testing
       return stride(from: 0, to: x.count, by: size).map { first in
         (first..<first + size).reduce(0.0) { sum, index in
           let difference = Double(x[index]) - Double(stored[index])
-          return sum + Double(weights[index % columns]) * difference * difference
+          return sum + Double(weight(index)) * difference * difference
         }
       }
     }
     let (before, after) = (errors(plain), errors(thorough))
     // The search compares sums of F32, of differences that are near nothing for a constant block.
     let largest = x.reduce(0) { max($0, Double($1.magnitude)) }
-    for (before, after) in zip(before, after) { #expect(after <= before * (1 + 1e-5) + 1e-12 * largest * largest) }
+    let heaviest = x.indices.reduce(1) { max($0, Double(weight($1))) }
+    for (before, after) in zip(before, after) {
+      #expect(after <= before * (1 + 1e-5) + 1e-12 * largest * largest * heaviest)
+    }
     if kind == .normal { #expect(after.reduce(0, +) < before.reduce(0, +)) }
   }
 }

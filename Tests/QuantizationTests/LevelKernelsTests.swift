@@ -48,12 +48,11 @@ import Testing
   static func hessian(_ size: Int, drifts: Bool = false, _ generator: inout SeededGenerator) throws -> Hessian {
     var hessian = try Hessian(size: size)
     let x = try FeedbackModel.inputs(2 * size, size, &generator)
-    try hessian.add(x.view, jobs: 1)
-    if drifts {
-      let y = try Matrix(
-        rows: x.rows, columns: size, x.view.values.map { $0 * Float.random(in: 0.9...1.1, using: &generator) })
-      try hessian.add(drift: y.view, from: x.view, jobs: 1)
-    }
+    let y =
+      drifts
+      ? try Matrix(
+        rows: x.rows, columns: size, x.view.values.map { $0 * Float.random(in: 0.9...1.1, using: &generator) }) : nil
+    try hessian.add(x.view, undrifted: y?.view, jobs: 1)
     return hessian
   }
 
@@ -64,7 +63,7 @@ import Testing
     let columns = type.blockElements == 32 ? 288 : 512
     let hessian = try Self.hessian(columns, drifts: kind == .normal, &generator)
     for (rows, refines, isOrdered) in [(64, true, true), (5, true, false), (33, false, true)] {
-      let factor = try #require(try FeedbackFactor(hessian, for: type, isOrdered: isOrdered))
+      let factor = try #require(try FeedbackFactor(hessian, for: ColumnGroups(type), isOrdered: isOrdered))
       let w = try Matrix(rows: rows, columns: columns, QuantizeKernelsTests.values(kind, rows * columns, &generator))
       let feedback = ErrorFeedback(factor, type: type, refines: refines)
       let expected = try feedback.quantizeReference(w.view)
@@ -75,5 +74,29 @@ import Testing
         #expect(found.loss == expected.loss || found.loss.isNaN && expected.loss.isNaN)
       }
     }
+  }
+
+  /// Everything that comes before rounding: the sums, the factor, the correction. And the bytes, which no row's company
+  /// changes.
+  @Test func statisticsAndBytesAreTheSameOnEveryInstructionSetAndAtAnyJobs() throws {
+    let (columns, rows) = (544, 50)
+    var results: [[UInt8]] = []
+    for (isa, jobs) in Kernels.instructionSets.flatMap({ isa in [1, 2, 3].map { (isa, $0) } }) {
+      var generator = SeededGenerator(seed: 77)
+      let x = try FeedbackModel.inputs(1100, columns, &generator)
+      let y = try Matrix(
+        rows: x.rows, columns: columns, x.view.values.map { $0 * Float.random(in: 0.9...1.1, using: &generator) })
+      let w = try Matrix(
+        rows: rows, columns: columns, QuantizeKernelsTests.values(.normal, rows * columns, &generator))
+      try Kernels.using(isa) {
+        var hessian = try Hessian(size: columns)
+        try hessian.add(x.view, undrifted: y.view, jobs: jobs)
+        let factor = try #require(try FeedbackFactor(hessian, for: ColumnGroups(.q5_1), jobs: jobs))
+        let feedback = ErrorFeedback(factor, type: .q5_1)
+        results.append(try feedback.quantize(w.view).bytes)
+        results.append(try feedback.quantize(w[0..<7]).bytes + feedback.quantize(w[7..<rows]).bytes)
+      }
+    }
+    #expect(Set(results).count == 1)
   }
 }

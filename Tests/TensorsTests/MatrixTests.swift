@@ -12,45 +12,72 @@ import Testing
       (0..<rows * columns).map { _ in Float.random(in: -1...1, using: &generator) })
   }
 
-  /// Sums of k products in any order differ by at most about k ε Σ|a b|.
-  static func check(_ fast: Matrix, _ plain: Matrix, inner: Int) {
-    let bound = Float(inner + 2) * Float(inner) * Float.ulpOfOne + Float.ulpOfOne * 4
-    for (a, b) in zip(fast.view.values, plain.view.values) { #expect((a - b).magnitude <= bound) }
-  }
-
-  @Test(arguments: [(1, 1, 1), (3, 5, 7), (17, 64, 33), (130, 65, 129), (512, 96, 256), (2, 300, 1)])
-  func theFastProductIsItsDefinition(_ m: Int, _ n: Int, _ k: Int) throws {
-    let (a, b) = try (Self.random(m, k, seed: 1), Self.random(n, k, seed: 2))
-    let (fast, plain) = try (Self.random(m, n, seed: 3), Self.random(m, n, seed: 3))
-    for (scale, keeping) in [(Float(1), Float(0)), (1, 1), (-0.5, 0), (2, 0.25)] {
-      fast.view.assign(a.view, timesTransposed: b.view, scale: scale, keeping: keeping)
-      plain.view.assignPlainly(a.view, timesTransposed: b.view, scale: scale, keeping: keeping)
-      Self.check(fast, plain, inner: k + 1)
-    }
-    let transposed = try Matrix(
-      rows: k, columns: n, (0..<k).flatMap { row in (0..<n).map { b.view.values[$0 * k + row] } })
-    fast.view.assign(a.view, times: transposed.view)
-    plain.view.assignPlainly(a.view, timesTransposed: b.view)
-    Self.check(fast, plain, inner: k)
-  }
-
-  @Test func windowsTouchNothingAround() throws {
-    let (a, b) = try (Self.random(20, 30, seed: 4), Self.random(20, 30, seed: 5))
-    let (fast, plain) = try (Self.random(20, 30, seed: 6), Self.random(20, 30, seed: 6))
-    let (x, w) = (a[3..<9, 5..<17], b[10..<20, 18..<30])
-    fast[2..<8, 7..<17].assign(x, timesTransposed: w)
-    plain[2..<20][0..<6, 7..<30][0..<6, 0..<10].assignPlainly(x, timesTransposed: w)
-    Self.check(fast, plain, inner: 12)
-    var changed = 0
-    for (now, before) in try zip(fast.view.values, Self.random(20, 30, seed: 6).view.values) where now != before {
-      changed += 1
-    }
-    #expect(changed == 60)
+  @Test(arguments: [(1, 1), (3, 40), (33, 17), (64, 64)]) func aTransposeHasTheElementsTurnedRound(
+    _ rows: Int, _ columns: Int
+  ) throws {
+    let a = try Self.random(rows + 2, columns + 3, seed: 1)
+    let window = a[1..<rows + 1, 2..<columns + 2]
+    let turned = try window.transposed()
+    #expect((turned.rows, turned.columns) == (columns, rows))
+    for row in 0..<rows { #expect(window[row..<row + 1].values == turned[0..<columns, row..<row + 1].values) }
   }
 
   @Test func aMatrixWithoutMemoryIsRefused() {
     #expect(throws: InputError.self) { try Matrix(rows: 1 << 40, columns: 1 << 40) }
     #expect(throws: InputError.self) { try Matrix(rows: 1 << 30, columns: 1 << 30) }
+  }
+}
+
+@Suite(.serialized) struct MatrixFactorTests {
+  /// A (size, size), its lower triangle only, definite.
+  static func matrix(_ size: Int, shift: Double = 0.1) throws -> (factor: MatrixFactor, values: [Double]) {
+    let x = try MatrixTests.random(size / 2 + 1, size, seed: UInt64(size)).view.values.map { Double($0) }
+    let factor = try MatrixFactor(size: size)
+    var values = [Double](repeating: 0, count: size * size)
+    for row in 0..<size {
+      for column in 0...row {
+        var sum = row == column ? shift : 0
+        for k in 0..<size / 2 + 1 { sum += x[k * size + row] * x[k * size + column] }
+        values[row * size + column] = sum
+        unsafe factor.pointer(row: row)[column] = sum
+      }
+    }
+    return (factor, values)
+  }
+
+  static func bits(_ factor: MatrixFactor) -> [UInt64] {
+    (0..<factor.size).flatMap { row in (0...row).map { unsafe factor.pointer(row: row)[$0].bitPattern } }
+  }
+
+  /// On every instruction set and at any number of threads.
+  @Test(arguments: [1, 15, 16, 100, 129, 300]) func theFactorIsItsDefinition(_ size: Int) throws {
+    let (plain, values) = try Self.matrix(size)
+    #expect(plain.factorByDefinition())
+    let expected = Self.bits(plain)
+    for (isa, jobs) in Kernels.instructionSets.flatMap({ isa in [1, 3].map { (isa, $0) } }) {
+      let factor = try Self.matrix(size).factor
+      #expect(try Kernels.using(isa) { try factor.factor(jobs: jobs) } == true)
+      #expect(Self.bits(factor) == expected, "on \(isa), \(jobs) jobs")
+    }
+    for row in 0..<size {
+      for column in 0...row {
+        var sum = 0.0
+        for k in row..<size { unsafe sum += plain.pointer(row: k)[row] * plain.pointer(row: k)[column] }
+        #expect((sum - values[row * size + column]).magnitude < 1e-10)
+      }
+    }
+  }
+
+  @Test(arguments: [0.0, .nan, .infinity, -1]) func whatIsNotDefiniteHasNoFactor(_ element: Double) throws {
+    for place in [0, 50, 199] {
+      let factor = try Self.matrix(200).factor
+      unsafe factor.pointer(row: place)[place] = element
+      #expect(try !factor.factor(jobs: 2))
+    }
+  }
+
+  @Test func aFactorWithoutMemoryIsRefused() {
+    #expect(throws: InputError.self) { try MatrixFactor(size: 1 << 24) }
   }
 }
 

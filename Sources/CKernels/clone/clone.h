@@ -31,6 +31,7 @@
 #include "blocks_iq1.h"
 #include "levels.h"
 #include "feedback.h"
+#include "factor.h"
 #include "decode.h"
 #include "decode_iq.h"
 #include "decode_grid_8.h"
@@ -60,6 +61,8 @@ const struct quern_clone NAMED(quern_clone_, CLONE) = {
     .find_levels = find_levels,
     .take_up_errors = take_up_errors,
     .round_levels = round_levels,
+    .subtract_strip = subtract_strip,
+    .solve_strip = solve_strip,
     .formats = {
         [0] = {quantize_f32, quantize_f32, decode_f32},
         [1] = {quantize_f16, quantize_f16, decode_f16},

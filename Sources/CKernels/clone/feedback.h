@@ -99,6 +99,6 @@ INLINE void block_round(struct level_kind kind, const struct quern_levels *f, co
 static void round_levels(const struct quern_levels *f, const struct quern_feedback *b, int64_t rows, int64_t stride,
                          const struct quern_scales *s) {
 #define ROUND(kind) block_round(kind, f, b, rows, stride, s)
-  FOR_KIND(f, ROUND);
+  FOR_KIND(f, false, ROUND);
 #undef ROUND
 }

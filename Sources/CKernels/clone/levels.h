@@ -16,6 +16,7 @@ struct level_kind {
   int group;        // weights that share a scale
   bool is_uniform;  // else the levels of IQ4
   bool has_offset;
+  bool weighs_rows;  // whether every row has weights of its own, (elements, stride) as x; else they are (elements)
 };
 
 struct level_scale {
@@ -24,6 +25,15 @@ struct level_scale {
 
 INLINE struct level_scale level_scale(vf scale, vf offset) {
   return (struct level_scale){scale, (vf)(~(scale == 0) & (vi)(1 / scale)), offset};
+}
+
+// The weights from number i on.
+INLINE const float *weights_from(struct level_kind kind, const float *w, int64_t stride, int i) {
+  return w + (kind.weighs_rows ? i * stride : i);
+}
+
+INLINE vf weight_at(struct level_kind kind, const float *w, int64_t stride, int i) {
+  return kind.weighs_rows ? load(w + i * stride) : all(w[i]);
 }
 
 // The value of the level nearest to v; the lower one of two in the middle. Of NaN the first.
@@ -54,7 +64,7 @@ INLINE void level_errors(struct level_kind kind, const struct quern_levels *f, c
     UNROLLED for (int c = 0; c < n; c++) sum[c] = (vf){};
     UNROLLED for (int i = 0; i < kind.group; i += 8) {
       vf value = load(x + (i + part) * stride);
-      vf weight = all(w[i + part]);
+      vf weight = weight_at(kind, w, stride, i + part);
       if (kind.is_uniform) value += s[0].offset;
       UNROLLED for (int c = 0; c < n; c++) {
         vf level = value * s[c].inverse;
@@ -123,7 +133,8 @@ INLINE vf block_error(struct level_kind kind, const struct quern_levels *f, cons
     vf offset = {}, error;
     if (kind.has_offset) offset = dmin * __builtin_convertvector(load_integers(minimums + g * stride), vf);
     struct level_scale s = level_scale(d * __builtin_convertvector(load_integers(codes + g * stride), vf), offset);
-    level_errors(kind, f, x + g * kind.group * stride, stride, w + g * kind.group, 1, &s, &error);
+    level_errors(kind, f, x + g * kind.group * stride, stride,
+                 weights_from(kind, w, stride, g * kind.group), 1, &s, &error);
     total += error;
   }
   return total;
@@ -144,7 +155,7 @@ INLINE void block_refit(struct level_kind kind, const struct quern_levels *f, co
       vf value = load(x + i * stride);
       vf level = level_nearest(kind, f, (value + s.offset) * s.inverse);
       vd a = factor * __builtin_convertvector(level, vd), v = __builtin_convertvector(value, vd);
-      double weight = w[i];
+      vd weight = __builtin_convertvector(weight_at(kind, w, stride, i), vd);
       vd wa = weight * a;
       aa += wa * a;
       ax += wa * v;
@@ -180,15 +191,17 @@ INLINE void block_refit(struct level_kind kind, const struct quern_levels *f, co
 INLINE void block_refine(struct level_kind kind, const struct quern_levels *f, int64_t rows, const float *x,
                          int64_t stride, const float *w, const struct quern_scales *s, int rounds) {
   for (int64_t row = 0; row < rows; row += LANES) {
+    const float *weights = w + (kind.weighs_rows ? row : 0);
     for (int round = 0; round < rounds; round++) {
       if (f->has_codes) {
         for (int g = 0; g * kind.group < f->elements; g++) {
           int first = g * kind.group;
-          group_improve(kind, f, x + first * stride + row, stride, w + first, load(s->d + row), load(s->dmin + row),
-                        s->codes + g * stride + row, s->minimums + g * stride + row);
+          group_improve(kind, f, x + first * stride + row, stride, weights_from(kind, weights, stride, first),
+                        load(s->d + row), load(s->dmin + row), s->codes + g * stride + row,
+                        s->minimums + g * stride + row);
         }
       }
-      block_refit(kind, f, x + row, stride, w, s->d + row, s->dmin + row, s->codes + row, s->minimums + row);
+      block_refit(kind, f, x + row, stride, weights, s->d + row, s->dmin + row, s->codes + row, s->minimums + row);
     }
   }
 }
@@ -225,30 +238,31 @@ INLINE void block_levels(struct level_kind kind, const struct quern_levels *f, i
 }
 
 // Calls `body` with the kind of `f` as a constant.
-#define FOR_KIND(f, body)                                                                     \
+#define FOR_KIND(f, weighs_rows, body)                                                        \
   do {                                                                                        \
     if (!(f)->is_uniform) {                                                                   \
-      body(((struct level_kind){32, false, false}));                                          \
+      body(((struct level_kind){32, false, false, weighs_rows}));                             \
     } else if ((f)->group == 16) {                                                            \
-      if ((f)->has_offset) body(((struct level_kind){16, true, true}));                       \
-      else body(((struct level_kind){16, true, false}));                                      \
+      if ((f)->has_offset) body(((struct level_kind){16, true, true, weighs_rows}));          \
+      else body(((struct level_kind){16, true, false, weighs_rows}));                         \
     } else if ((f)->has_offset) {                                                             \
-      body(((struct level_kind){32, true, true}));                                            \
+      body(((struct level_kind){32, true, true, weighs_rows}));                               \
     } else {                                                                                  \
-      body(((struct level_kind){32, true, false}));                                           \
+      body(((struct level_kind){32, true, false, weighs_rows}));                              \
     }                                                                                         \
   } while (0)
 
 static void refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride, const float *w,
-                          const struct quern_scales *s, int rounds) {
+                          bool weighs_rows, const struct quern_scales *s, int rounds) {
 #define REFINE(kind) block_refine(kind, f, rows, x, stride, w, s, rounds)
-  FOR_KIND(f, REFINE);
+  if (weighs_rows) FOR_KIND(f, true, REFINE);
+  else FOR_KIND(f, false, REFINE);
 #undef REFINE
 }
 
 static void find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
                         const struct quern_scales *s, uint8_t *levels) {
 #define LEVELS(kind) block_levels(kind, f, rows, x, stride, s, levels)
-  FOR_KIND(f, LEVELS);
+  FOR_KIND(f, false, LEVELS);
 #undef LEVELS
 }

@@ -62,9 +62,10 @@ struct quern_scales {
   int32_t *codes, *minimums;  // (groups, stride)
 };
 
-// Moves the scales of a block to where the weighted squared error is least. x (elements, stride), weights (elements).
+// Moves the scales of a block to where the weighted squared error is least. x (elements, stride), weights (elements) or, if
+// every row has its own, (elements, stride).
 void quern_refine_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
-                         const float *weights, const struct quern_scales *s, int rounds);
+                         const float *weights, bool weighs_rows, const struct quern_scales *s, int rounds);
 
 // The levels (elements, stride) nearest to x (elements, stride).
 void quern_find_levels(const struct quern_levels *f, int64_t rows, const float *x, int64_t stride,
@@ -92,3 +93,15 @@ struct quern_feedback {
 // Rounds the weights of a block one by one, each error going to those after it; the groups of a block one after another.
 void quern_round_levels(const struct quern_levels *f, const struct quern_feedback *block, int64_t rows, int64_t stride,
                         const struct quern_scales *s);
+
+// The factor S of A = S^T S, S lower triangular, in binary64, some rows at a time from the last on; see clone/factor.h.
+
+enum { QUERN_FACTOR_TILE = 16 };
+
+// Subtracts what a strip of rows of S, which are done, comes to from rows 16 * row to 16 * row + 15 of A, up to the diagonal.
+// strip (tiles, depth, 16): tile j holds columns 16 j to 16 j + 15 of the strip's rows, the last row first.
+void quern_subtract_strip(const double *strip, int64_t depth, int64_t row, double *a, int64_t stride);
+
+// Makes a tile of such a strip, holding what is left of A, into rows of S. corner (depth, depth): S in the strip's own
+// columns, both in the strip's order.
+void quern_solve_strip(const double *corner, int64_t depth, double *tile);

@@ -11,18 +11,21 @@ public struct FeedbackOptions: Hashable, Sendable {
   public var isOrdered = true
   /// Every block sees the text as the rounded blocks before it pass it on.
   public var isSequential = true
-  /// How far targets move to make good what the blocks before got wrong; needs `isSequential`.
+  /// How far targets move to make good what the blocks before got wrong; needs `isSequential`. Those of experts stay: the same
+  /// tokens need not choose them when nothing is rounded.
   public var asymmetry = 0.25
   /// Scales are moved after ggml's search.
   public var refines = true
+  /// Weights of more columns than this share of the tokens that they see are rounded plainly.
+  public var tokensPerColumn = 1.0
 
   public init() {}
 }
 
-/// Rounds the linear weights of a dense model block by block with error feedback.
+/// Rounds the linear weights of a model block by block with error feedback.
 ///
 /// In memory are the states of all calibration chunks (twice where targets move), the inputs of some thousand tokens, and one
-/// block's Hessians and weights. The results do not depend on `jobs`.
+/// block's Hessians and weights. The results depend neither on `jobs` nor on the instruction set.
 struct FeedbackRun {
   let model: ModelSource
   /// The type of every tensor that is rounded, by name; those of the blocks with feedback, the embedding plainly.
@@ -40,24 +43,19 @@ struct FeedbackRun {
   struct Layer {
     var index: Int
     var tensors: [Tensor]
-    /// Of each tensor, what it lost; see `ErrorFeedback.Result`.
-    var losses: [Double]
+    /// What was rounded plainly.
+    var fallbacks: [FeedbackFallback] = []
   }
 
   /// - Parameter deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
   func run(progress: ProgressHandler?, deliver: (Layer) throws -> Void) throws {
-    guard model.parameters.expertCount == 0 else {
-      throw InputError(
-        .unsupported, "error feedback for a mixture of experts", subject: "--method gptq",
-        remedy: "convert it with an importance matrix")
-    }
     let pass = try ForwardPass(model, jobs: jobs)
     let states = try pass.embed(text.chunks)
     let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
     for layer in 0..<pass.layerCount {
-      let hessians = try hessians(layer, pass, states, undrifted)
-      let rounded = try round(layer, hessians)
+      var hessians = try hessians(layer, pass, states, undrifted)
+      let rounded = try round(layer, &hessians)
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
@@ -70,71 +68,170 @@ struct FeedbackRun {
   /// block is to do that.
   private func hessians(
     _ layer: Int, _ pass: ForwardPass, _ states: HiddenStates, _ undrifted: HiddenStates?
-  ) throws -> [Hessian] {
+  ) throws -> [LayerInputs.Key: Hessian] {
     let batch = max(1, FeedbackRun.tokensPerBatch / text.context)
     let tokens = min(text.chunks.count, batch) * text.context
-    var inputs = try LayerInputs(model.parameters, tokens: tokens)
-    var others = try undrifted.map { _ in try LayerInputs(model.parameters, tokens: tokens) }
-    var hessians = try LinearInput.allCases.map { try Hessian(size: model.parameters.size(of: $0)) }
+    var inputs = try LayerInputs(model.parameters, tokens: tokens, seesExperts: true)
+    var others = try undrifted.map { _ in try LayerInputs(model.parameters, tokens: tokens, seesExperts: false) }
+    var hessians: [LayerInputs.Key: Hessian] = [:]
     try pass.load(layer: layer)
     for start in stride(from: 0, to: text.chunks.count, by: batch) {
       let part = start..<min(text.chunks.count, start + batch)
       try inputs.collect(
         layer: layer, of: pass, options.isSequential ? states.selecting(part).copy() : states.selecting(part))
       if let undrifted { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }
-      for input in LinearInput.allCases {
-        try hessians[input.rawValue].add(inputs[input], jobs: jobs)
-        if let others {
-          try hessians[input.rawValue].add(drift: others[input], from: inputs[input], jobs: jobs)
-        }
+      for key in LayerInputs.keys(model.parameters) {
+        guard let x = inputs[key] else { continue }
+        var hessian = try hessians.removeValue(forKey: key) ?? Hessian(size: x.columns)
+        try hessian.add(x, undrifted: others?[key], jobs: jobs)
+        hessians[key] = hessian
       }
     }
-    for (input, hessian) in zip(LinearInput.allCases, hessians) where !hessian.diagonal.allSatisfy(\.isFinite) {
+    for (key, hessian) in hessians where !hessian.diagonal.allSatisfy(\.isFinite) {
       throw InputError(
         .nonFinite, "the model computes no number for the calibration text",
-        subject: input.weights(layer: layer, hasExperts: false)[0],
+        subject: key.input.weights(layer: layer, hasExperts: key.expert != nil)[0],
         remedy: "a weight is NaN, infinite or far too large; inspect the model and its source")
     }
     return hessians
   }
 
-  private func round(_ layer: Int, _ hessians: [Hessian]) throws -> Layer {
-    var result = Layer(index: layer, tensors: [], losses: [])
+  /// - Parameter hessians: each is let go of when the weights that it is for are rounded.
+  private func round(_ layer: Int, _ hessians: inout [LayerInputs.Key: Hessian]) throws -> Layer {
+    var result = Layer(index: layer, tensors: [])
+    let scratch = try (0..<max(1, jobs)).map { _ in try ProductScratch() }
     for input in LinearInput.allCases {
-      // Weights of one input and one type share the factor.
-      var factors: [DType: FeedbackFactor] = [:]
-      for name in input.weights(layer: layer, hasExperts: false) {
-        guard let tensor = model[name], let type = types[name] else { continue }
-        let factor = try factors[type] ?? factor(hessians[input.rawValue], for: type, name)
-        factors[type] = factor
-        let (bytes, loss) = try round(tensor, as: type, factor)
-        result.tensors.append(try Tensor(name: name, dtype: type, shape: tensor.shape, source: MemoryRows(bytes)))
-        result.losses.append(loss)
+      let hasExperts = model.parameters.hasExperts(input)
+      let matrices = hasExperts ? model.parameters.expertCount : 1
+      let weights = input.weights(layer: layer, hasExperts: hasExperts).compactMap { name -> (Tensor, DType)? in
+        if let tensor = model[name], let type = types[name] { (tensor, type) } else { nil }
+      }
+      var bytes = weights.map { _ in [UInt8]() }
+      for matrix in 0..<matrices {
+        let key = LayerInputs.Key(input: input, expert: hasExperts ? matrix : nil)
+        var factors = SharedFactors(hessians.removeValue(forKey: key), options, jobs)
+        for (index, (tensor, type)) in weights.enumerated() {
+          let size = tensor.rows / matrices
+          let rows = matrix * size..<(matrix + 1) * size
+          switch try factors[ColumnGroups(type)] {
+          case .factor(let factor):
+            bytes[index] += try round(
+              tensor, rows, ErrorFeedback(factor, type: type, refines: options.refines), scratch)
+          case .none(let reason):
+            result.fallbacks.append(FeedbackFallback(tensor: tensor.name, expert: key.expert, reason: reason))
+            bytes[index] += try round(tensor, rows, plainlyAs: type, factors.importance(tensor.columns))
+          }
+        }
+      }
+      for ((tensor, type), bytes) in zip(weights, bytes) {
+        result.tensors.append(
+          try Tensor(name: tensor.name, dtype: type, shape: tensor.shape, source: MemoryRows(bytes)))
       }
     }
     return result
   }
 
-  private func factor(_ hessian: Hessian, for type: DType, _ name: String) throws -> FeedbackFactor {
-    guard
-      let factor = try FeedbackFactor(
-        hessian, for: type, damping: options.damping, isOrdered: options.isOrdered, asymmetry: options.asymmetry)
-    else {
-      throw InputError(
-        .nonFinite, "its inputs are all zero or have no definite Hessian", subject: name,
-        remedy: "calibrate on more text, or give this tensor another type with --tensor-type")
+  private func round(
+    _ tensor: Tensor, _ rows: Range<Int>, _ feedback: ErrorFeedback, _ scratch: [ProductScratch]
+  ) throws -> [UInt8] {
+    let step = FeedbackRun.rowsPerPanel
+    let panels = try Parallel.map((rows.count + step - 1) / step, jobs: jobs) { panel, worker in
+      let part = rows.lowerBound + panel * step..<min(rows.upperBound, rows.lowerBound + (panel + 1) * step)
+      let w = try Matrix(rows: part.count, columns: tensor.columns, tensor.values(of: part))
+      return try feedback.quantize(w.view, scratch[worker]).bytes
     }
-    return factor
+    return Array(panels.joined())
   }
 
-  private func round(_ tensor: Tensor, as type: DType, _ factor: FeedbackFactor) throws -> ([UInt8], Double) {
-    let feedback = ErrorFeedback(factor, type: type, refines: options.refines)
+  private func round(
+    _ tensor: Tensor, _ rows: Range<Int>, plainlyAs type: DType, _ importance: [Float]
+  ) throws -> [UInt8] {
     let step = FeedbackRun.rowsPerPanel
-    let panels = try Parallel.map((tensor.rows + step - 1) / step, jobs: jobs) { panel in
-      let rows = panel * step..<min(tensor.rows, (panel + 1) * step)
-      let w = try Matrix(rows: rows.count, columns: tensor.columns, tensor.values(of: rows))
-      return try feedback.quantize(w.view)
+    let refines = options.refines
+    let panels = try Parallel.map((rows.count + step - 1) / step, jobs: jobs) { panel in
+      let part = rows.lowerBound + panel * step..<min(rows.upperBound, rows.lowerBound + (panel + 1) * step)
+      let values = try tensor.values(of: part)
+      var out = [UInt8](repeating: 0, count: try type.byteCount(of: values.count))
+      var span = out.mutableSpan
+      var bytes = unsafe span.mutableBytes
+      if refines {
+        try ThoroughSearch.quantize(
+          values.span, columns: tensor.columns, as: type, importance: importance.span, into: &bytes)
+      } else {
+        BlockQuantizer.quantize(
+          values.span, columns: tensor.columns, as: type, importance: importance.span, into: &bytes)
+      }
+      return out
     }
-    return (Array(panels.map(\.bytes).joined()), panels.reduce(0) { $0 + $1.loss })
+    return Array(panels.joined())
+  }
+}
+
+/// The factors of one Hessian; weights whose columns are ordered alike share one, and all of them the correction.
+private struct SharedFactors {
+  enum Result {
+    case factor(FeedbackFactor)
+    /// There is none, for the reason told.
+    case none(String)
+  }
+
+  private let hessian: Hessian?
+  private let options: FeedbackOptions
+  private let jobs: Int
+  private var known: [ColumnGroups: Result] = [:]
+  private var first: FeedbackFactor?
+
+  init(_ hessian: Hessian?, _ options: FeedbackOptions, _ jobs: Int) {
+    (self.hessian, self.options, self.jobs) = (hessian, options, jobs)
+  }
+
+  subscript(groups: ColumnGroups) -> Result {
+    mutating get throws {
+      if let result = known[groups] { return result }
+      let result = try make(groups)
+      known[groups] = result
+      if case .factor(let factor) = result, first == nil { first = factor }
+      return result
+    }
+  }
+
+  private func make(_ groups: ColumnGroups) throws -> Result {
+    guard let hessian else { return .none("no token of the calibration text reaches it") }
+    guard Double(hessian.tokens) >= options.tokensPerColumn * Double(hessian.size) else {
+      return .none("\(hessian.tokens) tokens of the calibration text reach it, too few for \(hessian.size) columns")
+    }
+    let factor = try FeedbackFactor(
+      hessian, for: groups, damping: options.damping, isOrdered: options.isOrdered, asymmetry: options.asymmetry,
+      sharing: first, jobs: jobs)
+    if let factor { return .factor(factor) }
+    return .none(
+      hessian.diagonal.contains { $0 > 0 }
+        ? "the Hessian of its inputs has no factor" : "its inputs are zero for the whole calibration text")
+  }
+
+  /// Of plain rounding: the mean squares of the inputs, or all alike where there are none.
+  func importance(_ columns: Int) -> [Float] {
+    guard let hessian, hessian.tokens > 0 else { return [Float](repeating: 1, count: columns) }
+    let diagonal = hessian.diagonal
+    guard diagonal.contains(where: { $0 > 0 }) else { return [Float](repeating: 1, count: columns) }
+    return diagonal.map { $0 / Float(hessian.tokens) }
+  }
+}
+
+/// A matrix that was rounded plainly although feedback was asked for.
+public struct FeedbackFallback: Hashable, Sendable {
+  public let tensor: String
+  /// Of a stack of experts, which one.
+  public let expert: Int?
+  public let reason: String
+
+  /// For people.
+  public var line: String {
+    "\(printable(tensor))\(expert.map { ", expert \($0)" } ?? ""): \(reason); rounded without feedback"
+  }
+
+  public var json: JSONText {
+    .object(
+      [("tensor", .string(tensor))] + (expert.map { [("expert", .int($0))] } ?? []) + [("reason", .string(reason))])
   }
 }

@@ -22,7 +22,7 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
 
   public var groups: Int { (chunks + groupSize - 1) / groupSize }
 
-  /// What the C library and BLAS take for a thread.
+  /// What the C library takes for a thread.
   private static let perThread = 36 << 20
 
   /// For a walk of `models`, the first of which is the reference if there are several.

@@ -4,24 +4,31 @@ public import Tensors
 /// Rounds the rows of a weight so that its *output* stays close: what one column got wrong is made good by the later ones
 /// (GPTQ in its LDLQ form), into ggml's own blocks, whose scales are chosen on the compensated weights.
 public struct ErrorFeedback: Sendable {
-  let type: DType
+  /// `nil` for plain groups.
+  let type: DType?
   let factor: FeedbackFactor
   let layout: LevelLayout?
   let refines: Bool
-
-  /// Columns between two products with the errors of all columns before.
-  private static let tile = 256
+  let blockElements, blockBytes: Int
 
   /// - Parameters:
-  ///   - factor: of the inputs of this weight, with blocks and groups of `type`.
+  ///   - factor: of the inputs of this weight, with the `ColumnGroups` of `type`.
   ///   - refines: whether scales are moved after ggml's search, and those of a group again when its turn comes.
   public init(_ factor: FeedbackFactor, type: DType, refines: Bool = true) {
     (self.type, self.factor, self.refines) = (type, factor, refines)
     layout = LevelLayout(type)
+    (blockElements, blockBytes) = (type.blockElements, type.blockBytes)
   }
 
-  /// Weights that share a scale in `type`: what `FeedbackFactor` must keep together.
-  public static func groupSize(_ type: DType) -> Int { LevelLayout(type)?.groupSize ?? type.blockElements }
+  /// Into plain groups of symmetric four-bit integers, as GPTQ and AWQ have them; see `PlainGroup`.
+  /// - Parameters:
+  ///   - factor: with the `ColumnGroups` of them.
+  ///   - groupSize: 32, 64 or 128.
+  package init(_ factor: FeedbackFactor, groupsOf groupSize: Int, refines: Bool = true) {
+    let layout = LevelLayout(groupsOf: groupSize)
+    (type, self.factor, self.layout, self.refines) = (nil, factor, layout, refines)
+    (blockElements, blockBytes) = (layout.elements, layout.blockBytes)
+  }
 
   /// What rounding some rows came to.
   public struct Result: Sendable {
@@ -32,32 +39,40 @@ public struct ErrorFeedback: Sendable {
     public var loss: Double
   }
 
-  /// The bytes of a row may depend on how many rows are rounded with it, by the order of sums in a product of matrices:
-  /// divide a weight always alike.
+  /// The bytes of a row do not depend on what rows are rounded with it.
   ///
-  /// - Parameter w: (rows, columns), finite.
+  /// - Parameters:
+  ///   - w: (rows, columns), finite.
+  ///   - scratch: no other thread may use it meanwhile; `nil` for one of its own.
   /// - Throws: `LIMIT` when memory cannot be had.
-  public func quantize(_ w: MatrixView) throws(InputError) -> Result { try quantize(w, byDefinition: false) }
+  public func quantize(_ w: MatrixView, _ scratch: ProductScratch? = nil) throws(InputError) -> Result {
+    try quantize(w, scratch, byDefinition: false)
+  }
 
   /// The definition of `quantize`: row by row and weight by weight.
-  package func quantizeReference(_ w: MatrixView) throws(InputError) -> Result { try quantize(w, byDefinition: true) }
+  package func quantizeReference(_ w: MatrixView) throws(InputError) -> Result {
+    try quantize(w, nil, byDefinition: true)
+  }
 
-  private func quantize(_ w: MatrixView, byDefinition: Bool) throws(InputError) -> Result {
+  private func quantize(
+    _ w: MatrixView, _ scratch: ProductScratch?, byDefinition: Bool
+  ) throws(InputError) -> Result {
     let n = w.columns
-    precondition(n == factor.order.count && n % type.blockElements == 0, "a weight of another width")
-    var panel = try FeedbackPanel(w, factor, tile: ErrorFeedback.tile)
-    let rowBytes = try type.byteCount(of: n)
+    let scratch = if let scratch { scratch } else { try ProductScratch() }
+    precondition(n == factor.order.count && n % blockElements == 0, "a weight of another width")
+    var panel = try FeedbackPanel(w, factor, scratch)
+    let rowBytes = n / blockElements * blockBytes
     var result = Result(bytes: [UInt8](repeating: 0, count: w.rows * rowBytes), loss: 0)
-    for start in stride(from: 0, to: n, by: ErrorFeedback.tile) {
-      panel.begin(start..<min(n, start + ErrorFeedback.tile), factor)
-      for first in stride(from: start, to: panel.tile.upperBound, by: type.blockElements) {
+    for start in stride(from: 0, to: n, by: FeedbackFactor.tile) {
+      panel.begin(start..<min(n, start + FeedbackFactor.tile), factor, scratch)
+      for first in stride(from: start, to: panel.tile.upperBound, by: blockElements) {
         let block = FeedbackBlock(self, first: first)
         if !byDefinition { block.takeUpErrors(in: panel) }
         var bytes = block.plain(panel)
         result.loss += byDefinition ? block.roundReference(&bytes, in: panel) : block.round(&bytes, in: panel)
         for row in 0..<w.rows {
-          let to = row * rowBytes + block.base / type.blockElements * type.blockBytes
-          for index in 0..<type.blockBytes { result.bytes[to + index] = bytes[row * type.blockBytes + index] }
+          let to = row * rowBytes + block.base / blockElements * blockBytes
+          for index in 0..<blockBytes { result.bytes[to + index] = bytes[row * blockBytes + index] }
         }
       }
     }

@@ -12,12 +12,12 @@ struct FeedbackBlock {
   /// What an error costs at each place.
   let costs: [Float]
 
-  private var type: DType { feedback.type }
+  private var blockBytes: Int { feedback.blockBytes }
 
   /// - Parameter first: the position of the block's first column in the order of rounding.
   init(_ feedback: ErrorFeedback, first: Int) {
     self.feedback = feedback
-    positions = first..<first + feedback.type.blockElements
+    positions = first..<first + feedback.blockElements
     let columns = feedback.factor.order[positions]
     let base = columns.min() ?? 0
     self.base = base
@@ -32,11 +32,11 @@ struct FeedbackBlock {
     guard feedback.layout != nil else { return }
     let before = panel.tile.lowerBound..<positions.lowerBound
     LevelKernels.takeUp(
-      errors: panel.errors[before], times: feedback.factor.coefficients[before, positions],
+      errors: panel.errors(before), times: feedback.factor.coefficients(before, positions),
       in: panel.compensated(positions))
   }
 
-  /// The block of every row as ggml rounds it.
+  /// The block of every row as ggml rounds it; of plain groups, the scale alone.
   func plain(_ panel: FeedbackPanel) -> [UInt8] {
     let size = places.count
     let x = panel.compensated(positions)
@@ -47,10 +47,17 @@ struct FeedbackBlock {
         for row in 0..<panel.rows { unsafe values[row &* size &+ place] = from[row] }
       }
     }
-    var bytes = [UInt8](repeating: 0, count: panel.rows * type.blockBytes)
+    var bytes = [UInt8](repeating: 0, count: panel.rows * blockBytes)
     var span = bytes.mutableSpan
     var blocks = unsafe span.mutableBytes
-    BlockQuantizer.quantize(values.span, columns: size, as: type, importance: costs.span, into: &blocks)
+    if let type = feedback.type {
+      BlockQuantizer.quantize(values.span, columns: size, as: type, importance: costs.span, into: &blocks)
+    } else {
+      for row in 0..<panel.rows {
+        let d = PlainGroup.scale(values.span.extracting(row * size..<(row + 1) * size), weights: costs.span)
+        BlockScales(d: d, dmin: 0).store(into: &blocks, at: row * blockBytes, type: .q4_0)
+      }
+    }
     return bytes
   }
 
@@ -60,7 +67,7 @@ struct FeedbackBlock {
     guard let layout = feedback.layout else { return take(bytes, in: panel) }
     let x = panel.compensated(positions)
     var block = LevelPanel(layout, rows: panel.rows, stride: panel.stride)
-    unsafe block.read(bytes.span.bytes, at: 0, next: type.blockBytes)
+    unsafe block.read(bytes.span.bytes, at: 0, next: blockBytes)
     if feedback.refines {
       let ordered = panel.ordered[0..<places.count]
       for (index, place) in places.enumerated() {
@@ -71,13 +78,13 @@ struct FeedbackBlock {
     var losses = [Double](repeating: 0, count: panel.stride)
     LevelKernels.round(
       LevelKernels.Block(
-        coefficients: feedback.factor.coefficients[positions, positions], places: places.map { Int32($0) },
+        coefficients: feedback.factor.coefficients(positions, positions), places: places.map { Int32($0) },
         costs: costs, refines: feedback.refines, target: panel.target[positions], compensated: x,
-        errors: panel.errors[positions]),
+        errors: panel.errors(positions)),
       &block.scales, layout.kernelFormat, rows: panel.stride, levels: &block.levels, losses: &losses)
     var span = bytes.mutableSpan
     var blocks = unsafe span.mutableBytes
-    block.store(into: &blocks, at: 0, next: type.blockBytes)
+    block.store(into: &blocks, at: 0, next: blockBytes)
     return losses[..<panel.rows].reduce(0, +)
   }
 
@@ -90,15 +97,16 @@ struct FeedbackBlock {
     var loss = 0.0
     for row in 0..<panel.rows {
       let place = unsafe LevelBlock.Row(
-        target: panel.target.view.pointer + row, errors: panel.errors.view.pointer + row,
-        compensated: panel.compensated.view.pointer + row, stride: panel.stride, tile: panel.tile)
-      loss += unsafe block.round(place, into: &blocks, at: row * type.blockBytes)
+        target: panel.target.view.pointer + row, errors: panel.errors(panel.tile).pointer + row,
+        compensated: panel.compensated(panel.tile).pointer + row, stride: panel.stride, tile: panel.tile)
+      loss += unsafe block.round(place, into: &blocks, at: row * blockBytes)
     }
     return loss
   }
 
   /// Takes blocks of a format without scalar levels as ggml rounds them; the columns of the tile after them take up the error.
   private func take(_ blocks: [UInt8], in panel: FeedbackPanel) -> Double {
+    guard let type = feedback.type else { return 0 }
     let size = places.count
     var stored = [Float](repeating: 0, count: panel.rows * size)
     var decoded = stored.mutableSpan
@@ -108,7 +116,7 @@ struct FeedbackBlock {
     for (index, place) in places.enumerated() {
       let position = positions.lowerBound + index
       let (x, w) = unsafe (x.pointer(row: index), panel.target.view.pointer(row: position))
-      let e = unsafe panel.errors.view.pointer(row: position)
+      let e = unsafe panel.errors(positions).pointer(row: index)
       for row in 0..<panel.rows {
         let difference = unsafe x[row] - stored[row * size + place]
         loss += Double(costs[place]) * Double(difference * difference)
@@ -118,8 +126,9 @@ struct FeedbackBlock {
     }
     let rest = positions.upperBound..<panel.tile.upperBound
     if !rest.isEmpty {
-      panel.compensated(rest).assign(
-        transposed: feedback.factor.coefficients[positions, rest], times: panel.errors[positions], keeping: 1)
+      LevelKernels.takeUp(
+        errors: panel.errors(positions), times: feedback.factor.coefficients(positions, rest),
+        in: panel.compensated(rest))
     }
     return loss
   }

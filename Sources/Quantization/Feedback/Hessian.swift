@@ -3,8 +3,8 @@ public import Tensors
 
 /// What a linear layer saw: `H = Σ x xᵀ` over the tokens, the second derivative of its squared output error.
 ///
-/// Two may be added. Sums are taken in F32 over some thousand tokens at a time, tile by tile in a fixed order: the same
-/// numbers at any `jobs`.
+/// Sums are taken in F32 by products of matrices, 256 tokens at a time: the same bits at any `jobs` and on any instruction
+/// set.
 public struct Hessian: Sendable {
   public let size: Int
   /// Tokens seen.
@@ -15,6 +15,8 @@ public struct Hessian: Sendable {
   private(set) var cross: Matrix?
 
   private static let tile = 256
+  /// Tokens that are turned round and packed at a time.
+  private static let tokensTogether = 1024
 
   public init(size: Int) throws(InputError) {
     self.size = size
@@ -22,33 +24,59 @@ public struct Hessian: Sendable {
   }
 
   /// Adds the rows of `x` (tokens, size).
-  public mutating func add(_ x: MatrixView, jobs: Int) throws {
-    precondition(x.columns == size, "inputs of another width")
+  /// - Parameter y: what the layer would see if nothing before it were rounded; `Σ (y_i − x_i) x_j` is added too. Given once,
+  ///   it is to be given always.
+  public mutating func add(_ x: MatrixView, undrifted y: MatrixView? = nil, jobs: Int) throws {
+    precondition(x.columns == size && (y == nil || y?.rows == x.rows && y?.columns == size), "inputs of another shape")
+    if y != nil, cross == nil { cross = try Matrix(rows: size, columns: size) }
     tokens += x.rows
-    let (sums, size) = (sums, size)
-    let tiles = stride(from: 0, to: size, by: Hessian.tile).flatMap { row in
-      stride(from: row, to: size, by: Hessian.tile).map { (row, $0) }
-    }
-    try Parallel.forEach(tiles.count, jobs: jobs) { index in
-      let rows = tiles[index].0..<min(size, tiles[index].0 + Hessian.tile)
-      let columns = tiles[index].1..<min(size, tiles[index].1 + Hessian.tile)
-      sums[rows, columns].assign(transposed: x[0..<x.rows, rows], times: x[0..<x.rows, columns], keeping: 1)
+    for start in stride(from: 0, to: x.rows, by: Hessian.tokensTogether) {
+      let part = start..<min(x.rows, start + Hessian.tokensTogether)
+      try add(x[part], y.map { $0[part] }, jobs)
     }
   }
 
-  /// Adds `Σ (y_i − x_i) x_j`, where `y` is what the layer would see if nothing before it were rounded.
-  public mutating func add(drift y: MatrixView, from x: MatrixView, jobs: Int) throws {
-    let cross = try cross ?? Matrix(rows: size, columns: size)
-    self.cross = cross
-    let size = size
-    for row in 0..<y.rows {
-      let (a, b) = unsafe (y.pointer(row: row), x.pointer(row: row))
-      for column in 0..<size { unsafe a[column] -= b[column] }
+  private func add(_ x: MatrixView, _ y: MatrixView?, _ jobs: Int) throws {
+    let (sums, cross) = (sums, cross)
+    let tiles = stride(from: 0, to: size, by: Hessian.tile).map { $0..<min(size, $0 + Hessian.tile) }
+    let sides = try Parallel.map(tiles.count, jobs: jobs) { index in
+      try Side(x[0..<x.rows, tiles[index]], y.map { $0[0..<x.rows, tiles[index]] })
     }
-    let tiles = (size + Hessian.tile - 1) / Hessian.tile
-    try Parallel.forEach(tiles, jobs: jobs) { tile in
-      let rows = tile * Hessian.tile..<min(size, (tile + 1) * Hessian.tile)
-      cross[rows].assign(transposed: y[0..<y.rows, rows], times: x, keeping: 1)
+    let pairs = tiles.indices.flatMap { row in
+      ((cross == nil ? row : 0)..<tiles.count).map { (row: row, column: $0) }
+    }
+    let scratch = try (0..<max(1, min(jobs, pairs.count))).map { _ in try ProductScratch() }
+    try Parallel.forEachWithWorker(pairs.count, jobs: jobs) { index, worker in
+      let (row, column) = pairs[index]
+      let (rows, columns, other) = (tiles[row], tiles[column], sides[column].packed.view)
+      if column >= row {
+        sums[rows, columns].assign(sides[row].turned.view, timesTransposed: other, adding: true, scratch[worker])
+      }
+      if let drift = sides[row].drift {
+        cross?[rows, columns].assign(drift.view, timesTransposed: other, adding: true, scratch[worker])
+      }
+    }
+  }
+
+  /// Some columns of the inputs, as the factors of products.
+  private struct Side: Sendable {
+    /// (columns, tokens).
+    let turned: Matrix
+    let packed: PackedMatrix
+    /// (columns, tokens): undrifted less drifted.
+    var drift: Matrix?
+
+    init(_ x: MatrixView, _ y: MatrixView?) throws(InputError) {
+      packed = try PackedMatrix(rows: x.columns, columns: x.rows)
+      packed.packTransposed(x)
+      turned = try x.transposed()
+      guard let y else { return }
+      let drift = try y.transposed()
+      for row in 0..<drift.rows {
+        let (to, from) = unsafe (drift.view.pointer(row: row), turned.view.pointer(row: row))
+        for token in 0..<drift.columns { unsafe to[token] -= from[token] }
+      }
+      self.drift = drift
     }
   }
 

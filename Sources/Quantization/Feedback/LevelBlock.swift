@@ -7,7 +7,7 @@ struct LevelBlock {
   @unsafe struct Row {
     /// What the rounded row should come to.
     var target: UnsafeMutablePointer<Float>
-    /// Target less rounded.
+    /// Of the columns `tile`, target less rounded.
     var errors: UnsafeMutablePointer<Float>
     /// The columns `tile`, with what the errors so far add to them.
     var compensated: UnsafeMutablePointer<Float>
@@ -33,7 +33,8 @@ struct LevelBlock {
   /// - Returns: `Σ cost · (compensated − rounded)²`.
   mutating func round(_ row: Row, into blocks: inout MutableRawSpan, at: Int) -> Double {
     let (places, costs, first) = (block.places, block.costs, block.positions.lowerBound)
-    let x = unsafe row.compensated + (first - row.tile.lowerBound) * row.stride
+    let tile = unsafe row.tile
+    let x = unsafe row.compensated + (first - tile.lowerBound) * row.stride
     for (index, place) in places.enumerated() { unsafe values[place] = x[index * row.stride] }
     var scales = BlockScales(blocks.bytes, at: at, type: layout.type)
     refinement?.improve(&scales, values.span, costs.span)
@@ -55,11 +56,11 @@ struct LevelBlock {
       // What is stored as no number, its scale being beyond all halves, has no error that could be made good.
       let rest = unsafe row.target[(first + index) * row.stride] - stored
       let error = rest.isFinite ? rest : 0
-      unsafe row.errors[(first + index) * row.stride] = error
-      let coefficients = unsafe block.feedback.factor.coefficients.view.pointer(row: first + index)
-      let end = unsafe max(row.tile.upperBound - first, index + 1)
+      unsafe row.errors[(first + index - tile.lowerBound) * row.stride] = error
+      let coefficients = block.feedback.factor.coefficients(first + index..<first + index + 1, tile)
+      let end = max(tile.upperBound - first, index + 1)
       for next in index + 1..<end {
-        let added = unsafe coefficients[first + next] * error
+        let added = unsafe coefficients.pointer[first + next - tile.lowerBound] * error
         unsafe x[next * row.stride] += added
       }
     }

@@ -9,6 +9,8 @@ package struct LevelLayout: Sendable {
   package let type: DType
   /// Weights of a block and of a group that shares a scale.
   package let elements, groupSize: Int
+  /// Bytes of a block.
+  package let blockBytes: Int
   /// What the levels stand for, ascending.
   package let values: [Float]
   /// Whether `values` rise by one, so that rounding is arithmetic.
@@ -93,10 +95,19 @@ package struct LevelLayout: Sendable {
     default: return nil
     }
     (self.type, self.values, self.groupSize, self.hasOffset, self.planes) = (type, values, groupSize, hasOffset, planes)
-    elements = type.blockElements
+    (elements, blockBytes) = (type.blockElements, type.blockBytes)
     isUniform = values[1] - values[0] == 1
     // Signed bytes: level 0 stands for −128.
     inversion = type == .q8_0 ? 0x80 : 0
+  }
+
+  /// Plain groups of symmetric four-bit integers, stored as Q4_0 stores its 32: the scale as a half, then the first half of the
+  /// group in the low nibbles, the second in the high ones. To the kernels they are several groups with one scale.
+  package init(groupsOf size: Int) {
+    precondition([32, 64, 128].contains(size), "groups of another size")
+    (type, elements, groupSize, blockBytes) = (.q4_0, size, 32, 2 + size / 2)
+    (values, isUniform, hasOffset, inversion) = ((-8...7).map { Float($0) }, true, false, 0)
+    planes = [Plane(bits: 4, count: size) { (2 + $0 % (size / 2), 4 * ($0 / (size / 2))) }]
   }
 
   /// Writes the levels of one block; its scales stay.
@@ -119,11 +130,11 @@ package struct LevelLayout: Sendable {
   ///   - levels: (elements, stride), rows side by side.
   ///   - first: where the block of the first row begins; that of each other one lies `next` bytes further.
   func store(_ levels: [UInt8], stride: Int, rows: Int, into blocks: inout MutableRawSpan, at first: Int, next: Int) {
-    precondition(levels.count == elements * stride && rows <= stride && first >= 0 && next >= type.blockBytes)
-    precondition(rows == 0 || first + (rows - 1) * next + type.blockBytes <= blocks.byteCount)
+    precondition(levels.count == elements * stride && rows <= stride && first >= 0 && next >= blockBytes)
+    precondition(rows == 0 || first + (rows - 1) * next + blockBytes <= blocks.byteCount)
     // (bytes of a block, stride)
-    var packed = [UInt8](repeating: 0, count: type.blockBytes * stride)
-    var stored = [Bool](repeating: false, count: type.blockBytes)
+    var packed = [UInt8](repeating: 0, count: blockBytes * stride)
+    var stored = [Bool](repeating: false, count: blockBytes)
     unsafe packed.withUnsafeMutableBufferPointer { packed in
       unsafe levels.withUnsafeBufferPointer { levels in
         var low: UInt8 = 0
@@ -140,9 +151,23 @@ package struct LevelLayout: Sendable {
         }
       }
       unsafe blocks.withUnsafeMutableBytes { blocks in
-        for byte in 0..<type.blockBytes where stored[byte] {
+        for byte in 0..<blockBytes where stored[byte] {
           for row in 0..<rows { unsafe blocks[first &+ row &* next &+ byte] = packed[byte &* stride &+ row] }
         }
+      }
+    }
+  }
+
+  /// What whole blocks say.
+  package func decoded(_ blocks: [UInt8]) -> [Float] {
+    var levels = [UInt8](repeating: 0, count: elements)
+    return stride(from: 0, to: blocks.count, by: blockBytes).flatMap { at in
+      let scales = unsafe BlockScales(blocks.span.bytes, at: at, type: type)
+      var span = levels.mutableSpan
+      unsafe self.levels(blocks.span.bytes, at: at, into: &span)
+      return levels.enumerated().map { element, level in
+        let product = scales.scale(element / groupSize) * values[Int(level)]
+        return hasOffset ? product - scales.offset(element / groupSize) : product
       }
     }
   }

@@ -37,6 +37,12 @@ struct LevelPanel {
       &scales, layout.kernelFormat, x, weights: weights, rows: stride, rounds: ScaleRefinement.rounds)
   }
 
+  /// The same with weights of each row's own, (elements, stride).
+  mutating func refine(_ x: MatrixView, weights: MatrixView) {
+    LevelKernels.refine(
+      &scales, layout.kernelFormat, x, weights: weights, rows: stride, rounds: ScaleRefinement.rounds)
+  }
+
   /// Finds the levels nearest to `x` (elements, stride).
   mutating func findLevels(_ x: MatrixView) {
     LevelKernels.find(&levels, &scales, layout.kernelFormat, x, rows: stride)

@@ -73,14 +73,31 @@ package enum LevelKernels {
   package static func refine(
     _ scales: inout Scales, _ format: Format, _ x: MatrixView, weights: Span<Float>, rows: Int, rounds: Int
   ) {
-    format.check(scales, rows: rows, weights: weights.count)
-    precondition(x.rows == weights.count && x.stride == scales.stride && x.columns == x.stride, "x of another shape")
+    precondition(x.rows == weights.count, "weights of another shape")
     unsafe weights.withUnsafeBufferPointer { weights in
       guard let weights = weights.baseAddress else { return }
-      unsafe withUnsafePointer(to: format.c) { format in
-        unsafe scales.withPointers {
-          unsafe quern_refine_levels(format, Int64(rows), x.pointer, Int64(x.stride), weights, $0, Int32(rounds))
-        }
+      unsafe refine(&scales, format, x, weights, weighsRows: false, rows: rows, rounds: rounds)
+    }
+  }
+
+  /// The same with weights of each row's own, (elements, stride).
+  package static func refine(
+    _ scales: inout Scales, _ format: Format, _ x: MatrixView, weights: MatrixView, rows: Int, rounds: Int
+  ) {
+    precondition(weights.rows == x.rows && weights.stride == x.stride, "weights of another shape")
+    unsafe refine(&scales, format, x, weights.pointer, weighsRows: true, rows: rows, rounds: rounds)
+  }
+
+  private static func refine(
+    _ scales: inout Scales, _ format: Format, _ x: MatrixView, _ weights: UnsafePointer<Float>, weighsRows: Bool,
+    rows: Int, rounds: Int
+  ) {
+    format.check(scales, rows: rows, weights: x.rows)
+    precondition(x.stride == scales.stride && x.columns == x.stride, "x of another shape")
+    unsafe withUnsafePointer(to: format.c) { format in
+      unsafe scales.withPointers {
+        unsafe quern_refine_levels(
+          format, Int64(rows), x.pointer, Int64(x.stride), weights, weighsRows, $0, Int32(rounds))
       }
     }
   }

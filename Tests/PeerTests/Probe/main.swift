@@ -12,6 +12,7 @@ case "quantize": try quantizeBlocks(Array(arguments.dropFirst()))
 case "dequantize": try dequantizeBlocks(Array(arguments.dropFirst()))
 case "recipe": try recipe(Array(arguments.dropFirst()))
 case "read-checkpoints": try readCheckpoints(Array(arguments.dropFirst()))
+case "feedback": try feedback(Array(arguments.dropFirst()))
 case "vocabulary": try vocabulary(Array(arguments.dropFirst()))
 case let name: throw InputError(.name, "no such subcommand", subject: name)
 }
