@@ -4,12 +4,10 @@ public import Tensors
 /// Rounds the rows of a weight so that its *output* stays close: what one column got wrong is made good by the later ones
 /// (GPTQ in its LDLQ form), into ggml's own blocks, whose scales are chosen on the compensated weights.
 public struct ErrorFeedback: Sendable {
-  /// `nil` for plain groups.
-  let type: DType?
+  let type: DType
   let factor: FeedbackFactor
   let layout: LevelLayout?
   let refines: Bool
-  let blockElements, blockBytes: Int
 
   /// - Parameters:
   ///   - factor: of the inputs of this weight, with the `ColumnGroups` of `type`.
@@ -17,17 +15,6 @@ public struct ErrorFeedback: Sendable {
   public init(_ factor: FeedbackFactor, type: DType, refines: Bool = true) {
     (self.type, self.factor, self.refines) = (type, factor, refines)
     layout = LevelLayout(type)
-    (blockElements, blockBytes) = (type.blockElements, type.blockBytes)
-  }
-
-  /// Into plain groups of symmetric four-bit integers, as GPTQ and AWQ have them; see `PlainGroup`.
-  /// - Parameters:
-  ///   - factor: with the `ColumnGroups` of them.
-  ///   - groupSize: 32, 64 or 128.
-  package init(_ factor: FeedbackFactor, groupsOf groupSize: Int, refines: Bool = true) {
-    let layout = LevelLayout(groupsOf: groupSize)
-    (type, self.factor, self.layout, self.refines) = (nil, factor, layout, refines)
-    (blockElements, blockBytes) = (layout.elements, layout.blockBytes)
   }
 
   /// What rounding some rows came to.
@@ -59,20 +46,20 @@ public struct ErrorFeedback: Sendable {
   ) throws(InputError) -> Result {
     let n = w.columns
     let scratch = if let scratch { scratch } else { try ProductScratch() }
-    precondition(n == factor.order.count && n % blockElements == 0, "a weight of another width")
+    precondition(n == factor.order.count && n % type.blockElements == 0, "a weight of another width")
     var panel = try FeedbackPanel(w, factor, scratch)
-    let rowBytes = n / blockElements * blockBytes
+    let rowBytes = try type.byteCount(of: n)
     var result = Result(bytes: [UInt8](repeating: 0, count: w.rows * rowBytes), loss: 0)
     for start in stride(from: 0, to: n, by: FeedbackFactor.tile) {
       panel.begin(start..<min(n, start + FeedbackFactor.tile), factor, scratch)
-      for first in stride(from: start, to: panel.tile.upperBound, by: blockElements) {
+      for first in stride(from: start, to: panel.tile.upperBound, by: type.blockElements) {
         let block = FeedbackBlock(self, first: first)
         if !byDefinition { block.takeUpErrors(in: panel) }
         var bytes = block.plain(panel)
         result.loss += byDefinition ? block.roundReference(&bytes, in: panel) : block.round(&bytes, in: panel)
         for row in 0..<w.rows {
-          let to = row * rowBytes + block.base / blockElements * blockBytes
-          for index in 0..<blockBytes { result.bytes[to + index] = bytes[row * blockBytes + index] }
+          let to = row * rowBytes + block.base / type.blockElements * type.blockBytes
+          for index in 0..<type.blockBytes { result.bytes[to + index] = bytes[row * type.blockBytes + index] }
         }
       }
     }

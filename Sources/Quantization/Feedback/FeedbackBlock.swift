@@ -12,12 +12,12 @@ struct FeedbackBlock {
   /// What an error costs at each place.
   let costs: [Float]
 
-  private var blockBytes: Int { feedback.blockBytes }
+  private var type: DType { feedback.type }
 
   /// - Parameter first: the position of the block's first column in the order of rounding.
   init(_ feedback: ErrorFeedback, first: Int) {
     self.feedback = feedback
-    positions = first..<first + feedback.blockElements
+    positions = first..<first + feedback.type.blockElements
     let columns = feedback.factor.order[positions]
     let base = columns.min() ?? 0
     self.base = base
@@ -36,7 +36,7 @@ struct FeedbackBlock {
       in: panel.compensated(positions))
   }
 
-  /// The block of every row as ggml rounds it; of plain groups, the scale alone.
+  /// The block of every row as ggml rounds it.
   func plain(_ panel: FeedbackPanel) -> [UInt8] {
     let size = places.count
     let x = panel.compensated(positions)
@@ -47,17 +47,10 @@ struct FeedbackBlock {
         for row in 0..<panel.rows { unsafe values[row &* size &+ place] = from[row] }
       }
     }
-    var bytes = [UInt8](repeating: 0, count: panel.rows * blockBytes)
+    var bytes = [UInt8](repeating: 0, count: panel.rows * type.blockBytes)
     var span = bytes.mutableSpan
     var blocks = unsafe span.mutableBytes
-    if let type = feedback.type {
-      BlockQuantizer.quantize(values.span, columns: size, as: type, importance: costs.span, into: &blocks)
-    } else {
-      for row in 0..<panel.rows {
-        let d = PlainGroup.scale(values.span.extracting(row * size..<(row + 1) * size), weights: costs.span)
-        BlockScales(d: d, dmin: 0).store(into: &blocks, at: row * blockBytes, type: .q4_0)
-      }
-    }
+    BlockQuantizer.quantize(values.span, columns: size, as: type, importance: costs.span, into: &blocks)
     return bytes
   }
 
@@ -67,7 +60,7 @@ struct FeedbackBlock {
     guard let layout = feedback.layout else { return take(bytes, in: panel) }
     let x = panel.compensated(positions)
     var block = LevelPanel(layout, rows: panel.rows, stride: panel.stride)
-    unsafe block.read(bytes.span.bytes, at: 0, next: blockBytes)
+    unsafe block.read(bytes.span.bytes, at: 0, next: type.blockBytes)
     if feedback.refines {
       let ordered = panel.ordered[0..<places.count]
       for (index, place) in places.enumerated() {
@@ -84,7 +77,7 @@ struct FeedbackBlock {
       &block.scales, layout.kernelFormat, rows: panel.stride, levels: &block.levels, losses: &losses)
     var span = bytes.mutableSpan
     var blocks = unsafe span.mutableBytes
-    block.store(into: &blocks, at: 0, next: blockBytes)
+    block.store(into: &blocks, at: 0, next: type.blockBytes)
     return losses[..<panel.rows].reduce(0, +)
   }
 
@@ -99,14 +92,13 @@ struct FeedbackBlock {
       let place = unsafe LevelBlock.Row(
         target: panel.target.view.pointer + row, errors: panel.errors(panel.tile).pointer + row,
         compensated: panel.compensated(panel.tile).pointer + row, stride: panel.stride, tile: panel.tile)
-      loss += unsafe block.round(place, into: &blocks, at: row * blockBytes)
+      loss += unsafe block.round(place, into: &blocks, at: row * type.blockBytes)
     }
     return loss
   }
 
   /// Takes blocks of a format without scalar levels as ggml rounds them; the columns of the tile after them take up the error.
   private func take(_ blocks: [UInt8], in panel: FeedbackPanel) -> Double {
-    guard let type = feedback.type else { return 0 }
     let size = places.count
     var stored = [Float](repeating: 0, count: panel.rows * size)
     var decoded = stored.mutableSpan

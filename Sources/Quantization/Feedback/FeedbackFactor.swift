@@ -110,6 +110,9 @@ public struct ColumnGroups: Hashable, Sendable {
 
   package init(block: Int, group: Int) { (self.block, self.group) = (block, group) }
 
+  /// No column stays with another.
+  package static let none = ColumnGroups(block: .max, group: .max)
+
   /// Those of a type; types that have the same share a factor.
   public init(_ type: DType) {
     self.init(block: type.blockElements, group: LevelLayout(type)?.groupSize ?? type.blockElements)

@@ -102,10 +102,10 @@ package struct LevelLayout: Sendable {
   }
 
   /// Plain groups of symmetric four-bit integers, stored as Q4_0 stores its 32: the scale as a half, then the first half of the
-  /// group in the low nibbles, the second in the high ones. To the kernels they are several groups with one scale.
+  /// group in the low nibbles, the second in the high ones.
   package init(groupsOf size: Int) {
     precondition([32, 64, 128].contains(size), "groups of another size")
-    (type, elements, groupSize, blockBytes) = (.q4_0, size, 32, 2 + size / 2)
+    (type, elements, groupSize, blockBytes) = (.q4_0, size, size, 2 + size / 2)
     (values, isUniform, hasOffset, inversion) = ((-8...7).map { Float($0) }, true, false, 0)
     planes = [Plane(bits: 4, count: size) { (2 + $0 % (size / 2), 4 * ($0 / (size / 2))) }]
   }

@@ -2,9 +2,6 @@ import Tensors
 
 /// Groups of symmetric four-bit integers, −8 to 7, with a scale that is a half and nothing else.
 package enum PlainGroup {
-  /// The groups of columns that a factor keeps together for groups of `size`.
-  package static func columns(_ size: Int) -> ColumnGroups { ColumnGroups(block: size, group: size) }
-
   /// The scale, of either sign, with which the weighted squared error of `x` is least among some: the extreme value on a
   /// level from 7.1 to 8.9 of either end, then least squares for the integers that it gives.
   /// - Returns: a half; 0 where nothing weighs or nothing fits.

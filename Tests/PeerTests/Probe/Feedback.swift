@@ -23,10 +23,10 @@ func feedback(_ arguments: [String]) throws {
   }
   var hessian = try Hessian(size: columns)
   try hessian.add(matrix(arguments[0], tokens).view, jobs: 2)
-  guard let factor = try FeedbackFactor(hessian, for: PlainGroup.columns(group), jobs: 2) else {
+  guard let factor = try FeedbackFactor(hessian, for: ColumnGroups.none, jobs: 2) else {
     throw InputError(.nonFinite, "the inputs have no factor")
   }
-  let result = try ErrorFeedback(factor, groupsOf: group).quantize(matrix(arguments[1], rows).view)
+  let result = try PlainFeedback(factor, groupSize: group).quantize(matrix(arguments[1], rows).view)
   let stored = LevelLayout(groupsOf: group).decoded(result.bytes)
   var out = Data()
   for value in stored {

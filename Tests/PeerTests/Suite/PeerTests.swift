@@ -147,6 +147,13 @@ struct PeerTests {
     }
   }
 
+  /// Error feedback into plain groups of 128 loses no more than llm-compressor's GPTQ on the same inputs and weights.
+  @Test func losesNoMoreThanLlmCompressor() throws {
+    try Peers.run(
+      "gptq.py",
+      [venv, probe, tiny, Fixtures.path("text/python-docs-calibrate.txt")])
+  }
+
   /// Mean divergence and change of probability within 1e-4 of transformers' in float64, the same choices.
   @Test func driftIsThatOfFloat64() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
