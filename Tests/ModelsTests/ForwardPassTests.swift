@@ -143,6 +143,22 @@ import Testing
     #expect(layers.allSatisfy { $0.relativeRMSError == 0 && $0.cosine == 1 })
   }
 
+  /// Fewer chunks than threads: several work on one. Groups of other sizes come before and after in the same buffers.
+  @Test(arguments: ["tiny-llama", "forward/mistral", "forward/mixtral", "forward/biased"], [2, 3, 8])
+  func severalThreadsOnOneChunkGiveTheSameBits(_ fixture: String, _ jobs: Int) throws {
+    let model = try Self.model(fixture)
+    let vocabulary = Int32(model.parameters.vocabularySize)
+    func states(_ pass: ForwardPass, _ lengths: [Int]) throws -> [Float] {
+      let states = try pass.embed(lengths.map { length in (0..<length).map { Int32($0 * 31 % 89) % vocabulary } })
+      for layer in 0..<pass.layerCount { try pass.apply(layer: layer, to: states) }
+      return states.matrix.view.values
+    }
+    let (one, several) = try (ForwardPass(model, jobs: 1), ForwardPass(model, jobs: jobs))
+    for lengths in [[210], [97, 1], [5, 6, 7], [300], [1]] {
+      #expect(try states(several, lengths) == states(one, lengths), "\(lengths)")
+    }
+  }
+
   /// A walk that ends early has found what one of the text's beginning finds, in groups of one chunk and in one group.
   @Test(arguments: [1, 1 << 30]) func aWalkEndsWhereItIsDecided(_ stateBytes: Int) throws {
     let model = try Self.model("tiny-llama")

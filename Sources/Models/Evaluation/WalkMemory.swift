@@ -41,7 +41,7 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
       shared.append(model)
     }
     buffers =
-      shared.reduce(0) { $0 + ForwardPass.bufferBytes($1, context: text.context, workers: workers) }
+      shared.reduce(0) { $0 + ForwardPass.bufferBytes($1, context: text.context, workers: workers, jobs: max(1, jobs)) }
       + max(1, jobs) * WalkMemory.perThread
     let rows = min(ForwardPass.rowsPerTile, text.scored.count)
     logits = models.prefix(2).reduce(0) { $0 + 4 * rows * $1.vocabularySize }

@@ -11,8 +11,9 @@ public import Tensors
 /// try pass.logits(of: [511], in: states, into: tile)
 /// ```
 ///
-/// A chunk is computed by one thread and chunks in parallel; results do not depend on `jobs`. Two passes may share their
-/// buffers and be driven side by side. A pass is not to be used from two threads at once.
+/// Chunks are computed in parallel, each by one thread or, where there are fewer chunks than threads, by several; results do
+/// not depend on `jobs`. Two passes may share their buffers and be driven side by side. A pass is not to be used from two
+/// threads at once.
 public final class ForwardPass {
   public let model: ModelSource
   public let jobs: Int
@@ -74,14 +75,15 @@ public final class ForwardPass {
 
   /// Bytes that passes sharing their buffers need beside hidden states, resident outputs and tiles of logits: a layer's
   /// weights, every thread's scratch for a chunk of `context` tokens, and pieces of the output matrix.
-  static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int) -> Int {
+  static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int, jobs: Int) -> Int {
     // Plain and packed.
     let output = 2 * Buffers.outputRows(parameters) * parameters.hiddenSize * workers
     let normed = rowsPerTile * parameters.hiddenSize
     let expert = parameters.expertCount > 0 ? 3 * parameters.feedForwardSize * parameters.hiddenSize : 0
     let decoding = workers * WeightDecoder.bufferSize(max(parameters.hiddenSize, parameters.feedForwardSize))
     return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert + decoding)
-      + workers * ProductScratch.byteCount + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
+      + Buffers.threads(jobs) * LlamaBlock.Scratch.Thread.byteCount(tokens: context)
+      + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)
   }
 
   /// The embeddings of `chunks`, whose tokens have positions from 0.
@@ -151,16 +153,18 @@ public final class ForwardPass {
   ) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
-    try buffers.prepare(workers: min(jobs, states.chunks.count), tokens: longest)
+    let workers = min(jobs, states.chunks.count)
+    let threads = jobs / workers
+    try buffers.prepare(workers: workers, threads: threads, tokens: longest)
     try prepareRope(longest)
     guard let rope else { return }
-    let (block, scratch) = (buffers.block, buffers.scratch)
+    let (block, scratch) = (buffers.block, buffers.scratch.map { $0.limited(to: threads) })
     let isDense = buffers.experts == nil
     try Parallel.forEachWithWorker(states.chunks.count, jobs: jobs) { chunk, worker in
       let hidden = states.matrix[states.chunks[chunk]]
       let see = observe.map { observe in { observe($0, nil, chunk, $1) } }
-      block.attend(hidden, rope: rope, scratch[worker], observe: see)
-      if isDense { block.feedForward(hidden, scratch[worker], observe: see) }
+      try block.attend(hidden, rope: rope, scratch[worker], observe: see)
+      if isDense { try block.feedForward(hidden, scratch[worker], observe: see) }
     }
     try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
   }
@@ -267,16 +271,26 @@ private final class Buffers {
   }
 
   var work: ProductWork {
-    (scratch.map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
+    (scratch.flatMap(\.threads).map(\.products) + outputs.map(\.products)).reduce(into: past) { $0.merge($1.work) }
   }
 
-  func prepare(workers: Int, tokens: Int) throws(InputError) {
-    if let first = scratch.first, first.tokens < tokens {
+  /// - Parameter threads: of each worker. Those of all are never more than `threads(jobs)`.
+  func prepare(workers: Int, threads: Int, tokens: Int) throws(InputError) {
+    let used = scratch.prefix(workers)
+    let total = scratch.reduce(0) { $0 + $1.threads.count } + (workers - used.count) * threads
+    if used.contains(where: { $0.tokens < tokens || $0.threads.count < threads })
+      || total > Buffers.threads(workers * threads)
+    {
       past = work
       (scratch, outputs) = ([], [])
     }
-    while scratch.count < workers { scratch.append(try LlamaBlock.Scratch(parameters, tokens: tokens)) }
+    while scratch.count < workers {
+      scratch.append(try LlamaBlock.Scratch(parameters, tokens: tokens, threads: threads))
+    }
   }
+
+  /// For which there is room at most: walks turn between groups of few chunks and of many.
+  static func threads(_ jobs: Int) -> Int { 2 * jobs }
 
   /// - Parameter packing: whether the workers read weights of their own.
   func outputWorkers(_ count: Int, packing: Bool) throws(InputError) -> [OutputScratch] {
