@@ -73,6 +73,9 @@ public final class RandomAccessFile: Sendable {
     return try read(at: 0, count: size)
   }
 
+  /// Changes when the file is written to.
+  package var stamp: String { "\(size) \(opened.modifiedSeconds).\(opened.modifiedNanoseconds)" }
+
   /// - Throws: `InputError` `CHANGED` when the file was written to or cut since it was opened.
   public func checkUnchanged() throws {
     guard try SystemCalls.status(of: descriptor, path: path) == opened else { throw changed("size or time differ") }

@@ -23,6 +23,24 @@ package enum SystemCalls {
     try check("create", path) { unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
   }
 
+  /// A file that is there, to be read and written.
+  package static func openForUpdating(_ path: String) throws -> Int32 {
+    try check("open", path) { unsafe open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK) }
+  }
+
+  /// Takes the file for this process until it is closed; `false` when another process has it. Where a file system has no
+  /// locks, everybody is told `true`.
+  package static func lock(_ descriptor: Int32) -> Bool {
+    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      switch errno {
+      case EWOULDBLOCK: return false
+      case EINTR: continue
+      default: return true
+      }
+    }
+    return true
+  }
+
   package static func close(_ descriptor: Int32, path: String) throws {
     #if canImport(Glibc)
       let result = Glibc.close(descriptor)

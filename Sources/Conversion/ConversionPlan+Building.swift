@@ -9,8 +9,9 @@ extension ConversionPlan {
   /// Decides types, sizes and places for converting `input` by `recipe`.
   ///
   /// Tensors lie in the order in which llama-quantize writes them (llama.cpp 0c1e57098, llama-quant.cpp): those of no block
-  /// by name, then block by block, each by name. The two keys that it sets stand last, as it leaves them, so that
-  /// `llama-quantize COPY` of our file is the same file.
+  /// by name, then block by block, each by name. The keys that it sets stand last, as it leaves them, so that
+  /// `llama-quantize COPY` of our file is the same file. The four keys of an importance matrix follow, but with names of
+  /// files where it writes paths.
   /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
   public init(
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
@@ -32,7 +33,11 @@ extension ConversionPlan {
     metadata["general.quantization_version"] = .uint32(2)
     metadata["general.file_type"] = nil
     metadata["general.file_type"] = .uint32(recipe.fileType.id)
-    for (key, value) in overrides { metadata[key] = value.value }
+    for (key, value) in overrides {
+      metadata[key] = nil
+      metadata[key] = value.value
+    }
+    if let importance { metadata.describe(importance) }
 
     try self.init(tensors, decisions, metadata)
   }
@@ -55,5 +60,24 @@ extension ConversionPlan {
           })
       ),
     ])
+  }
+}
+
+extension Metadata {
+  /// What llama-quantize notes of an importance matrix, in its order. Paths of the machine are nobody's business: their last
+  /// component stands for them.
+  fileprivate mutating func describe(_ importance: ImportanceMatrix) {
+    let name = { (path: String) in
+      // As long as llama.cpp's buffer for it, but of whole characters.
+      var name = path.split(separator: "/").last.map(String.init) ?? path
+      while name.utf8.count > 127 { name.removeLast() }
+      return MetadataValue.string(name)
+    }
+    let keys = [
+      ("file", name(importance.file)), ("dataset", importance.datasets.first.map(name)),
+      ("entries_count", .uint32(UInt32(clamping: importance.entries.count))),
+      ("chunks_count", importance.chunkCount > 0 ? .uint32(UInt32(clamping: importance.chunkCount)) : nil),
+    ]
+    for (key, value) in keys { self["quantize.imatrix." + key] = nil; self["quantize.imatrix." + key] = value }
   }
 }

@@ -38,15 +38,22 @@ public struct Converter: Sendable {
     func quantize(
       _ values: Span<Float>, of tensor: Tensor, row: Int, as type: DType
     ) throws(InputError) -> [UInt8] {
+      try quantize(
+        values, columns: tensor.columns, as: type, importance: importance?.columns(of: tensor, row: row))
+    }
+
+    /// - Parameter importance: of the columns, in place of the matrix's own.
+    func quantize(
+      _ values: Span<Float>, columns: Int, as type: DType, importance: ArraySlice<Float>?
+    ) throws(InputError) -> [UInt8] {
       var out = [UInt8](repeating: 0, count: try type.byteCount(of: values.count))
       var span = out.mutableSpan
       var bytes = unsafe span.mutableBytes
-      let weights = importance?.columns(of: tensor, row: row)
       switch search {
       case .standard:
-        BlockQuantizer.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+        BlockQuantizer.quantize(values, columns: columns, as: type, importance: importance?.span, into: &bytes)
       case .thorough:
-        try ThoroughSearch.quantize(values, columns: tensor.columns, as: type, importance: weights?.span, into: &bytes)
+        try ThoroughSearch.quantize(values, columns: columns, as: type, importance: importance?.span, into: &bytes)
       }
       return out
     }
@@ -67,14 +74,15 @@ public struct Converter: Sendable {
   }
 
   /// Writes the planned file to `output` and publishes it.
+  /// - Parameter state: keeps the blocks that error feedback has rounded, and removed when the output is published.
   /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; reading and writing errors. The
   ///   temporary file is removed then, and what stood under the final name still stands.
   public func run(
-    into output: OutputFile, checking input: ModelInput, progress: ProgressHandler? = nil
+    into output: OutputFile, checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
   ) throws -> Result {
     var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
     do {
-      (result.sha256, result.fallbacks) = try grind(input.model, into: output, progress: progress)
+      (result.sha256, result.fallbacks) = try grind(input.model, into: output, state, progress)
       try input.checkUnchanged()
     } catch {
       output.discard()
@@ -82,18 +90,19 @@ public struct Converter: Sendable {
     }
     // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
     try output.publish()
+    try state?.remove()
     return result
   }
 
   private func grind(
-    _ model: ModelSource, into output: OutputFile, progress: ProgressHandler?
+    _ model: ModelSource, into output: OutputFile, _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> (sha256: String, fallbacks: [FeedbackFallback]) {
     try output.setSize(plan.fileBytes)
     let sink = Sink(output)
     try sink.append(plan.header, at: 0)
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sink, progress: progress)
+      fallbacks = try grind(model, with: feedback, into: sink, state, progress)
     } else {
       try write(0..<plan.entries.count, into: sink, progress: progress)
     }
@@ -105,14 +114,15 @@ public struct Converter: Sendable {
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sink: Sink, progress: ProgressHandler?
+    into sink: Sink, _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
     try write(0..<written, into: sink, progress: nil)
     let run = FeedbackRun(
       model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
-    try run.run(progress: progress) { layer in
+    try run.run(progress: progress, finished: { try state?.layer($0, of: plan) }) { layer in
+      if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(
         written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sink,

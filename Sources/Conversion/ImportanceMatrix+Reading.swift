@@ -30,6 +30,7 @@ extension ImportanceMatrix {
     }
     datasets = gguf.metadata["imatrix.datasets"]?.strings ?? []
     chunkCount = gguf.metadata["imatrix.chunk_count"]?.integer ?? 0
+    chunkSize = gguf.metadata["imatrix.chunk_size"]?.integer.flatMap { $0 > 0 ? $0 : nil }
     let suffix = ".in_sum2"
     for sums in gguf.tensors where sums.name.hasSuffix(suffix) {
       let name = String(sums.name.dropLast(suffix.count))
@@ -68,6 +69,7 @@ extension ImportanceMatrix {
     }
     guard cursor.remaining >= 8 else { return }
     chunkCount = Int(Int32(bitPattern: try cursor.uint32("the chunk count")))
-    datasets = [try cursor.string(UInt64(cursor.uint32("the data set's length")), "the data set")]
+    let dataset = try cursor.string(UInt64(cursor.uint32("the data set's length")), "the data set")
+    datasets = dataset.isEmpty ? [] : [dataset]
   }
 }

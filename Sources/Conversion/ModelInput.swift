@@ -30,7 +30,7 @@ public struct ModelInput: Sendable {
   /// As the user gave it.
   public let path: String
   public let origin: Origin
-  public let model: ModelSource
+  public internal(set) var model: ModelSource
   public let tokenizer: Tokenizer
   /// Everything for a GGUF of this model but `general.file_type` and `general.quantization_version`.
   public let metadata: Metadata

@@ -43,6 +43,8 @@ public struct ImportanceMatrix: Sendable {
   public var file: String
   public var datasets: [String]
   public var chunkCount: Int
+  /// Tokens in a chunk, where it says so.
+  public var chunkSize: Int?
   /// Whether counts are of chunks and not of tokens, as in the older form of file.
   public var countsChunks = false
 
@@ -83,6 +85,19 @@ public struct ImportanceMatrix: Sendable {
     }
     entries[ExactString(name)] = means
     self.sums[ExactString(name)] = sums
+  }
+
+  /// Multiplies the importance of the columns of an entry; of each of its matrices by the same factors.
+  /// - Parameter factors: one a column.
+  public mutating func scaleColumns(of name: String, by factors: [Float]) throws(InputError) {
+    guard var sums = sums[ExactString(name)] else { return }
+    guard sums.columns == factors.count else {
+      throw InputError(
+        .shape, "\(sums.columns) columns, factors for \(factors.count)", file: file, subject: name,
+        remedy: "the importance matrix belongs to another model")
+    }
+    for index in sums.squares.indices { sums.squares[index] *= factors[index % factors.count] }
+    try set(name, sums)
   }
 
   /// Adds the sums and counts of `other`, as llama-imatrix does with `--in-file`.

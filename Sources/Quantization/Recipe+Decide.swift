@@ -1,3 +1,4 @@
+import Bytes
 public import Tensors
 
 extension Recipe {
@@ -38,6 +39,12 @@ extension Recipe {
     var decisions = [Decision](repeating: Decision(type: .f32), count: tensors.count)
     for index in TensorOrder.indices(of: tensors.map(\.name)) { decisions[index] = try chooser.decide(tensors[index]) }
     try chooser.checkOverrides()
+    let strangers = Set(types.keys).subtracting(tensors.map { ExactString($0.name) })
+    if let stranger = strangers.min() {
+      throw RecipeError(
+        .name, stranger.string, "the recipe gives it a type, but the model has no such tensor",
+        remedy: "use the recipe of a model of this architecture and size")
+    }
     return decisions
   }
 
@@ -76,7 +83,16 @@ private struct Chooser {
   mutating func decide(_ tensor: Tensor) throws(RecipeError) -> Decision {
     let matching = expressions.indices.filter { expressions[$0].matches(tensor.name) }
     for index in matching { uses[index].matched = true }
-    if let kept = KeptTensors.decision(tensor, recipe) { return kept }
+    let exact = recipe.types[ExactString(tensor.name)]
+    if let kept = KeptTensors.decision(tensor, recipe) {
+      guard exact == nil || exact == kept.type else {
+        throw RecipeError(
+          .override, tensor.name, "the recipe gives it \(exact!), but it stays \(kept.type)",
+          remedy: "use the recipe of a model of this architecture and size")
+      }
+      return kept
+    }
+    if let exact { return try asked(exact, tensor, nil) }
 
     switch RecipeRules.Role(tensor.name) {
     case .tokenEmbedding:
@@ -105,7 +121,7 @@ private struct Chooser {
   }
 
   /// What a flag demands is not replaced in silence.
-  private func asked(_ type: DType, _ tensor: Tensor, _ note: String) throws(RecipeError) -> Decision {
+  private func asked(_ type: DType, _ tensor: Tensor, _ note: String?) throws(RecipeError) -> Decision {
     if let fitting = try RowFallback.type(insteadOf: type, tensor) {
       throw RecipeError(
         .rows, tensor.name,

@@ -1,3 +1,4 @@
+public import Bytes
 public import Tensors
 
 /// Which tensor gets which type: a file type and the user's wishes, in llama-quantize's vocabulary.
@@ -16,6 +17,8 @@ public struct Recipe: Sendable, Hashable {
   public var leavesOutputTensor: Bool
   /// The first that matches a tensor's name decides (`--tensor-type`).
   public var overrides: [RecipeOverride]
+  /// For tensors of exactly this name, before all else.
+  public private(set) var types: [ExactString: DType] = [:]
 
   /// All file types, in the order of their ids.
   public static var fileTypes: [FileType] { FileType.allCases }
@@ -49,6 +52,12 @@ public struct Recipe: Sendable, Hashable {
       type, isPure: isPure, outputTensorType: try outputTensorType.map(WeightTypes.type(named:)),
       tokenEmbeddingType: try tokenEmbeddingType.map(WeightTypes.type(named:)),
       leavesOutputTensor: leavesOutputTensor, overrides: parsed)
+  }
+
+  /// Gives the tensor of exactly this name a type.
+  /// - Throws: `RecipeError` `type` for a word that names no type of weights.
+  public mutating func setType(of name: String, to type: String) throws(RecipeError) {
+    types[ExactString(name)] = try WeightTypes.type(named: type)
   }
 }
 

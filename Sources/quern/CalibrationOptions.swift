@@ -37,6 +37,18 @@ struct CalibrationOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Tokens in a chunk of calibration text.", valueName: "count"))
   var calibrationContext = 512
 
+  @Option(
+    help: ArgumentHelp(
+      "Draw the chunks of each text with this seed. (default: chunks at even distances)", valueName: "number"))
+  var calibrationSeed: UInt64?
+
+  @Flag(
+    help: """
+      Scale channels between layers before rounding, where that lessens the error of what the layers put out (AWQ). The \
+      file is an ordinary model; needs --calibration.
+      """)
+  var awq = false
+
   @Flag(
     help: """
       Choose every tensor's type by what rounding it does to the model's predictions, within the size that --type alone \
@@ -68,7 +80,7 @@ struct CalibrationOptions: ParsableArguments {
   var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
 
   func validate() throws {
-    if usesFeedback || allocates, calibration.isEmpty {
+    if usesFeedback || allocates || awq, calibration.isEmpty {
       throw ValidationError("Give the text to calibrate on with --calibration.")
     }
     if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
@@ -81,9 +93,10 @@ struct CalibrationOptions: ParsableArguments {
 
   /// - Returns: `nil` when nothing is to be calibrated.
   func text(for input: ModelInput) throws -> CalibrationText? {
-    guard usesFeedback || allocates else { return nil }
+    guard usesFeedback || allocates || awq else { return nil }
     return try CalibrationText(
-      calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext)
+      calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext,
+      seed: calibrationSeed)
   }
 
   func rounding(importance: ImportanceMatrix?, text: CalibrationText?) -> Converter.Rounding {
@@ -92,6 +105,12 @@ struct CalibrationOptions: ParsableArguments {
     return Converter.Rounding(
       importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
       feedback: usesFeedback ? text.map { ($0, options) } : nil)
+  }
+
+  /// All that decides how weights are rounded, in words.
+  func summary(_ rounding: Converter.Rounding, targetBytes: Int?) -> String {
+    "awq \(awq), search \(rounding.search), feedback \(rounding.feedback.map { "\($0.options)" } ?? "none"), "
+      + "bytes \(targetBytes.map(String.init) ?? "of the recipe")"
   }
 
   /// Bytes of the output that types are chosen for.

@@ -18,6 +18,8 @@ struct Convert: ParsableCommand {
         quern convert ./Meta-Llama-3-8B --verify-input -t Q4_K_M -o llama3.gguf
         quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
+        quern convert ./Llama-3.2-1B -t Q4_K_M --allocate --calibration mix.txt --save-recipe r.yaml -o llama.gguf
+        quern convert ./Llama-3.2-1B --recipe r.yaml -o llama.gguf
 
       TYPES
       \(RecipeOptions.typeTable)
@@ -43,6 +45,11 @@ struct Convert: ParsableCommand {
   var overrides: [MetadataOverride] = []
 
   @Option(
+    help: ArgumentHelp(
+      "Write the type of every tensor to this file, with --dry-run too; --recipe takes it.", valueName: "file"))
+  var saveRecipe: String?
+
+  @Option(
     help: ArgumentHelp("After converting, measure the drift against the input on this text.", valueName: "text"))
   var verify: String?
 
@@ -52,28 +59,35 @@ struct Convert: ParsableCommand {
   @Flag(help: "Replace the output if it exists.")
   var force = false
 
+  @Flag(
+    help: """
+      Start a calibrated conversion that was killed again, instead of going on from its OUTPUT.resume.
+      """)
+  var noResume = false
+
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
+
+  func validate() throws {
+    if recipe.recipe != nil, calibrating.allocates {
+      throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
+    }
+  }
 
   func run() throws {
     let console = shared.console
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
-    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
-    var plan = try ConversionPlan(
-      input, recipe: recipe.recipe(for: input), importance: importance,
-      overriding: overrides.map { ($0.key, $0.value) })
-    let calibration = try calibrating.text(for: input)
-    let rounding = calibrating.rounding(importance: importance, text: calibration)
+    let recipe = try recipe.recipe(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
-    if let calibration, let size = calibrating.targetBytes(plan) {
-      plan = try allocate(size, plan, input, rounding, calibration, console)
-    }
+    let job = try prepare(input, recipe, console)
+    let plan = job.plan
+    if let saveRecipe { try save(plan.recipeText(recipe.fileType), to: saveRecipe) }
     guard !dryRun else { return print(plan) }
 
     let file = try OutputFile(output, overwrites: force)
-    let converter = Converter(plan: plan, jobs: compute.threads, rounding: rounding)
-    let result = try converter.run(into: file, checking: input, progress: console.progress())
+    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
+    let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
     let seconds = Machine.seconds(since: began)
     for fallback in result.fallbacks { console.say(fallback.line) }
 
@@ -93,7 +107,7 @@ struct Convert: ParsableCommand {
             ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
             ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
             ("sha256", .string(result.sha256)),
-          ] + (calibration == nil ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
+          ] + (!job.isCalibrated ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
             + (report.map { [("verify", $0.json)] } ?? [])
         ).text(indented: true))
     } else {
@@ -105,6 +119,58 @@ struct Convert: ParsableCommand {
         """)
       if let report { Swift.print("\n" + report.summary) }
     }
+  }
+
+  /// What is to be converted, and how.
+  private struct Job {
+    /// The model, its channels scaled if that was asked for.
+    var input: ModelInput
+    var plan: ConversionPlan
+    var rounding: Converter.Rounding
+    var state: RunState?
+    var isCalibrated = false
+  }
+
+  private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
+    func plan(_ input: ModelInput, _ importance: ImportanceMatrix?) throws -> ConversionPlan {
+      try ConversionPlan(
+        input, recipe: recipe, importance: importance, overriding: overrides.map { ($0.key, $0.value) })
+    }
+    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
+    let calibration = try calibrating.text(for: input)
+    var job = Job(
+      input: input, plan: try plan(input, importance),
+      rounding: calibrating.rounding(importance: importance, text: calibration))
+    guard let calibration else { return job }
+    job.isCalibrated = true
+
+    let size = calibrating.targetBytes(job.plan)
+    if !dryRun {
+      job.state = try RunState(
+        beside: output,
+        identity: RunState.identity(
+          converting: input, job.plan, text: calibration, importance: importance,
+          options: calibrating.summary(job.rounding, targetBytes: size)),
+        resumes: !noResume)
+    }
+    if calibrating.awq {
+      let found = try ScalingRun(
+        input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
+      ).run(progress: console.progress())
+      console.say(
+        "channels scaled in \(found.scaled) of \(found.places) places: the error of what layers put out is "
+          + "\(decimals(found.error, 3)) of what it was")
+      job.input = found.input
+      job.rounding.importance = found.importance
+      job.plan = try plan(found.input, found.importance)
+    }
+    if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
+      job.plan = known
+    } else if let size {
+      job.plan = try allocate(size, job.plan, job.input, job.rounding, calibration, console)
+      if let state = job.state { try job.plan.saveTypes(in: state) }
+    }
+    return job
   }
 
   /// `plan` with the types that lose least within `size` bytes.
@@ -119,12 +185,23 @@ struct Convert: ParsableCommand {
     ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
-        + "\(decimals(result.before, 6)) as --type has them")
+        + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")
     let recipe = result.measured.recipe.map { ", \(decimals($0, 6)) with those of --type" } ?? ""
     console.say(
       "rounded plainly, the model diverges by \(decimals(result.measured.chosen, 6)) nats with them\(recipe)"
         + (result.keepsRecipe ? "; the types of --type stay" : ""))
     return result.plan
+  }
+
+  private func save(_ text: String, to path: String) throws {
+    let file = try OutputFile(path, overwrites: force)
+    do {
+      try unsafe file.write(Array(text.utf8).span.bytes, at: 0)
+    } catch {
+      file.discard()
+      throw error
+    }
+    try file.publish()
   }
 
   private func print(_ plan: ConversionPlan) {

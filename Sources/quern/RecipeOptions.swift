@@ -28,8 +28,24 @@ struct RecipeOptions: ParsableArguments {
   @Flag(help: "Leave output.weight in the type that it has.")
   var leaveOutputTensor = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Give every tensor the type that this file of --save-recipe says, instead of all the flags above.",
+      valueName: "file"))
+  var recipe: String?
+
+  func validate() throws {
+    guard recipe != nil else { return }
+    if type != nil || !tensorTypes.isEmpty || outputTensorType != nil || tokenEmbeddingType != nil || pure
+      || leaveOutputTensor
+    {
+      throw ValidationError("--recipe chooses every type: leave the other flags that do out.")
+    }
+  }
+
   func recipe(for input: ModelInput) throws -> Recipe {
-    try Recipe(
+    if let recipe { return try Recipe(reading: recipe) }
+    return try Recipe(
       fileType: type ?? FileType.native(of: input.model.tensors).name, isPure: pure,
       outputTensorType: outputTensorType, tokenEmbeddingType: tokenEmbeddingType,
       leavesOutputTensor: leaveOutputTensor, overrides: tensorTypes)

@@ -67,6 +67,24 @@ import Testing
     }
   }
 
+  /// Sums of what stands in the files, whatever their form; the size of a chunk is that of the files.
+  @Test func mergingWithoutATextMeasuresNothing() throws {
+    let folder = try TemporaryFolder()
+    let (first, second) = (folder.path("first.gguf"), folder.path("second.gguf"))
+    #expect(try calibrate(first).code == 0)
+    #expect(try calibrate(second, ["--merge", first]).code == 0)
+    let both = folder.path("both.gguf")
+    let run = try CommandRun.quern("calibrate", tiny, "--merge", first, "--merge", first, "-o", both, "--json")
+    #expect(run.code == 0, "\(run.errors)")
+    let report = try #require(JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
+    #expect(report["chunks"] as? Int == 10 && report["tokens"] as? Int == 640 && report["entries"] as? Int == 42)
+    // The data sets are named with their paths, which are the same; so is all else.
+    #expect(FileManager.default.contentsEqual(atPath: both, andPath: second))
+    for wrong in [["--chunks", "3"], ["--output-tensor"]] {
+      #expect(try CommandRun(CommandRun.quern, ["calibrate", tiny, "--merge", first, "-o", "x"] + wrong).code == 2)
+    }
+  }
+
   @Test func refusesToOverwriteWithoutForce() throws {
     let folder = try TemporaryFolder()
     let out = try folder.write("imatrix.gguf", "precious")
@@ -85,7 +103,7 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["short.txt"])
   }
 
-  @Test(arguments: [["--ctx", "8"], ["--chunks", "0"], ["--format", "json"]])
+  @Test(arguments: [["--ctx", "8"], ["--chunks", "0"], ["--format", "json"], ["--save-every", "-1"]])
   func wrongUsageIsExitCode2(_ arguments: [String]) throws {
     let run = try CommandRun(CommandRun.quern, ["calibrate", "x", "--text", "x", "-o", "y"] + arguments)
     #expect(run.code == 2)

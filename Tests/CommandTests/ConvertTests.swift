@@ -12,6 +12,31 @@ import Testing
     return try #require(value as? [String: Any])
   }
 
+  /// The types that were chosen are used again without being measured: the same bytes, with no calibration text.
+  @Test func aSavedRecipeIsUsedAgain() throws {
+    let folder = try TemporaryFolder()
+    let (recipe, text) = (folder.path("r.yaml"), Fixtures.path("text/python-docs-calibrate.txt"))
+    let chosen = try CommandRun.quern(
+      "convert", Fixtures.path("tiny-llama"), "-t", "Q4_K_M", "--allocate", "--calibration", text,
+      "--calibration-tokens", "2048", "--save-recipe", recipe, "-o", folder.path("a.gguf"))
+    #expect(chosen.code == 0, "\(chosen.errors)")
+    #expect(chosen.errors.contains("types chosen") && chosen.errors.contains(" MB)"))
+    let again = try CommandRun.quern(
+      "convert", Fixtures.path("tiny-llama"), "--recipe", recipe, "-o", folder.path("b.gguf"))
+    #expect(again.code == 0, "\(again.errors)")
+    #expect(FileManager.default.contentsEqual(atPath: folder.path("a.gguf"), andPath: folder.path("b.gguf")))
+    let written = try String(contentsOfFile: recipe, encoding: .utf8)
+    #expect(written.contains("type: Q4_K_M\ntensors:\n") && !written.contains(folder.path))
+    for wrong in [["-t", "Q4_0"], ["--pure"], ["--allocate", "--calibration", text]] {
+      let refused = try CommandRun(
+        CommandRun.quern, ["convert", Fixtures.path("tiny-llama"), "--recipe", recipe, "-o", "x"] + wrong)
+      #expect(refused.code == 2)
+    }
+    let kept = try CommandRun.quern(
+      "convert", Fixtures.path("tiny-llama"), "-t", "Q4_0", "--dry-run", "--save-recipe", recipe, "-o", "x")
+    #expect(kept.code == 74)
+  }
+
   @Test func convertsAndSaysWhatItWrote() throws {
     let folder = try TemporaryFolder()
     let out = folder.path("tiny.gguf")

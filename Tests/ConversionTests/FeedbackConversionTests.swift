@@ -65,6 +65,21 @@ import Testing
     #expect(made[0].bytes == made[1].bytes)
   }
 
+  @Test func aSeedDrawsTheChunks() throws {
+    let input = try ModelInput(opening: Fixtures.path("tiny-llama"))
+    let texts = try ["calibrate", "evaluate"].map { try TextFile(reading: Fixtures.path("text/python-docs-\($0).txt")) }
+    func chunks(_ seed: UInt64?, tokens: Int = 16 * 512) throws -> [[Int32]] {
+      try CalibrationText(texts, for: input, tokens: tokens, seed: seed).chunks
+    }
+    #expect(try chunks(1) == chunks(1))
+    #expect(try chunks(1) != chunks(2))
+    #expect(try chunks(1) != chunks(nil))
+    #expect(try chunks(nil) == chunks(nil))
+    #expect(try chunks(1).count == 16 && Set(chunks(1)).count == 16)
+    // Where all chunks are taken there is nothing to draw.
+    #expect(try chunks(3, tokens: 1 << 24) == chunks(nil, tokens: 1 << 24))
+  }
+
   @Test func aSizeThatNothingFitsIsRefused() throws {
     let folder = try TemporaryFolder()
     let error = #expect(throws: InputError.self) {

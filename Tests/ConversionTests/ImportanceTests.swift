@@ -36,6 +36,27 @@ import Testing
     #expect(found.chunkCount == 4)
   }
 
+  /// llama-quantize's four keys, the last of all; paths by their last component.
+  @Test(
+    arguments: [
+      ("/home/somebody/i.gguf", ["/tmp/a/wiki.txt", "b"], 3, "i.gguf", "wiki.txt"),
+      ("i.dat", [], 0, "i.dat", nil),
+      (String(repeating: "é", count: 100), ["x/"], 1, String(repeating: "é", count: 63), "x"),
+    ] as [(String, [String], Int, String, String?)])
+  func whatIsMadeWithItSaysSo(
+    _ file: String, _ datasets: [String], _ chunks: Int, _ name: String, _ dataset: String?
+  ) throws {
+    var matrix = ImportanceMatrix(file: file, datasets: datasets, chunkCount: chunks)
+    try matrix.add("blk.0.attn_q.weight", [Float](repeating: 1, count: 256))
+    let plan = try ConversionPlan(
+      ModelInput(opening: Fixtures.path("tiny-llama")), recipe: Recipe(.q4_K_M), importance: matrix)
+    let prefix = "quantize.imatrix."
+    #expect(plan.metadata[prefix + "file"]?.string == name)
+    #expect(plan.metadata[prefix + "dataset"]?.string == dataset)
+    #expect(plan.metadata[prefix + "entries_count"] == .uint32(1))
+    #expect(plan.metadata[prefix + "chunks_count"] == (chunks > 0 ? .uint32(UInt32(chunks)) : nil))
+  }
+
   @Test func theOlderFormHoldsTheMeans() throws {
     let matrix = try matrix(Self.entries)
     let found = try reread(matrix, as: .dat)

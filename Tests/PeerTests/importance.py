@@ -1,10 +1,11 @@
 """Importance matrices beside llama-imatrix of the same F16 GGUF, text and chunks.
 
-    importance.py VENV QUERN MODEL TEXT [--chunks 16] [--tolerance 0.01] [--ratio 0] [--type IQ3_S] [--exact]
+    importance.py VENV QUERN MODEL TEXT [--chunks 16] [--tolerance 0.01] [--type IQ3_S] [--exact] [--tools FOLDER]
 
 The bars: every value within 1 %, the files of both in the same form, `llama-quantize --imatrix` and `quern convert --imatrix`
-make the same tensors of either file, byte for byte. The time of both is printed; with --ratio, llama-imatrix must take so many times as long.
-With --exact all is F32: llama.cpp rounds what it multiplies by F16 weights to F16, which turns near ties between experts.
+make the same tensors of either file, byte for byte. The time of both is printed.
+With --exact all is F32: llama.cpp rounds what it multiplies by F16 weights to F16, which turns near ties between experts and moves
+some sums by more than 1 %: of SmolLM2's 149,970 values two, from its own F32 as from ours.
 """
 import os
 import subprocess
@@ -20,11 +21,11 @@ import peer
 parser = peer.parser("venv", "quern", "model", "text")
 parser.add_argument("--chunks", type=int, default=16)
 parser.add_argument("--tolerance", type=float, default=0.01)
-parser.add_argument("--ratio", type=float, default=0)
 parser.add_argument("--type", default="IQ3_S")
 parser.add_argument("--exact", action="store_true", help="F32 weights, keys and values")
+parser.add_argument("--tools", help="the folder of llama.cpp's programs, when it is not the one in VENV")
 o = parser.parse_args()
-tools = f"{o.venv}/llama.cpp/build/bin"
+tools = o.tools or f"{o.venv}/llama.cpp/build/bin"
 failed = []
 
 
@@ -88,7 +89,6 @@ with tempfile.TemporaryDirectory() as work:
     our_time = run(o.quern, "calibrate", f16, "--text", o.text, "--chunks", str(o.chunks), "-j", "2", "-o", ours, "-q")
     print(f"{os.path.basename(o.model)}, {o.chunks} chunks of 512: quern {our_time:.2f} s, llama-imatrix {their_time:.2f} s, "
           f"{their_time / our_time:.2f} times as long")
-    check(their_time / our_time >= o.ratio, f"at least {o.ratio} times as fast")
     compare("gguf", ours, theirs)
 
     # The output matrix, and the sum of two files.

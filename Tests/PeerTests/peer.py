@@ -22,7 +22,7 @@ def bench_parser():
     parsed.add_argument("--chunks", type=int, default=8)
     parsed.add_argument("--threads", type=int, default=2)
     parsed.add_argument("--runs", type=int, default=3)
-    parsed.add_argument("--llama", help="llama-perplexity, when it is not the one in VENV")
+    parsed.add_argument("--llama", help="llama.cpp's program, when it is not the one in VENV")
     return parsed
 
 

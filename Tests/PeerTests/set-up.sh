@@ -18,19 +18,24 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
   cp "$here/requirements.txt" "$venv/requirements.done"
 fi
 
-if [ ! -x "$venv/llama.cpp/build/bin/llama-quantize" ]; then
+tools=(llama-quantize llama-perplexity llama-imatrix)
+missing=
+for tool in "${tools[@]}"; do [ -x "$venv/llama.cpp/build/bin/$tool" ] || missing=1; done
+if [ -n "$missing" ]; then
   echo "peers: llama.cpp's tools (some minutes)"
-  rm -rf "$venv/sdist" && mkdir -p "$venv/sdist"
-  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
-    -d "$venv/sdist" llama-cpp-python==0.3.36
-  tar -xzf "$venv"/sdist/llama_cpp_python-*.tar.gz -C "$venv/sdist"
-  rm -rf "$venv/llama.cpp" && mv "$venv"/sdist/llama_cpp_python-*/vendor/llama.cpp "$venv/llama.cpp"
-  rm -rf "$venv/sdist"
+  if [ ! -f "$venv/llama.cpp/CMakeLists.txt" ]; then
+    rm -rf "$venv/sdist" && mkdir -p "$venv/sdist"
+    "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
+      -d "$venv/sdist" llama-cpp-python==0.3.36
+    tar -xzf "$venv"/sdist/llama_cpp_python-*.tar.gz -C "$venv/sdist"
+    rm -rf "$venv/llama.cpp" && mv "$venv"/sdist/llama_cpp_python-*/vendor/llama.cpp "$venv/llama.cpp"
+    rm -rf "$venv/sdist"
+  fi
   (
     cd "$venv/llama.cpp"
     cmake -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
-    ninja -C build llama-quantize llama-perplexity llama-imatrix
+    ninja -C build "${tools[@]}"
   ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
 fi
 

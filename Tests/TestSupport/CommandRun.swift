@@ -41,3 +41,23 @@ package struct CommandRun {
     try CommandRun(quern, arguments, folder: folder)
   }
 }
+
+extension CommandRun {
+  /// Starts `program` and kills it as soon as `isTime` says so, asked every few milliseconds.
+  /// - Returns: whether it was killed and had not ended by itself.
+  package static func kill(
+    _ program: String, _ arguments: [String], when isTime: () -> Bool
+  ) throws -> Bool {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: program)
+    process.arguments = arguments
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    while process.isRunning, !isTime() { Thread.sleep(forTimeInterval: 0.002) }
+    if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+    return process.terminationReason == .uncaughtSignal
+  }
+}

@@ -9,19 +9,23 @@ public struct CalibrationText: Sendable {
   /// Tokens in a chunk.
   public let context: Int
   /// What the model is given, text after text.
-  private(set) var chunks: [[Int32]]
+  package private(set) var chunks: [[Int32]]
 
   /// - Parameters:
   ///   - tokens: of all texts together, at most.
   ///   - context: tokens in a chunk.
+  ///   - seed: draws the chunks of each text; without one they are spread evenly over it.
   /// - Throws: `LIMIT` for a text of less than a chunk.
-  public init(_ texts: [TextFile], for model: ModelInput, tokens: Int, context: Int = 512) throws(InputError) {
+  public init(
+    _ texts: [TextFile], for model: ModelInput, tokens: Int, context: Int = 512, seed: UInt64? = nil
+  ) throws(InputError) {
     guard !texts.isEmpty, context >= 16, tokens >= context else {
       throw InputError(
         .limit, "\(tokens) tokens in chunks of \(context) of \(texts.count) texts are nothing to calibrate on",
         remedy: "name at least one text and at least a chunk of 16 tokens")
     }
     var chunks: [[Int32]] = []
+    var generator = seed.map(SplitMix64.init)
     let tokenizer = model.tokenizer
     for (index, text) in texts.enumerated() {
       let ids = tokenizer.encode(text.bytes, addSpecial: true, parseSpecial: false)
@@ -34,9 +38,10 @@ public struct CalibrationText: Sendable {
       // What remains is shared by the texts that remain, so that a short one leaves its share to the others.
       let share = (tokens / context - chunks.count) / (texts.count - index)
       let count = min(available, max(1, share))
-      for number in 0..<count {
-        // Spread over the whole text.
-        let start = number * available / count * context
+      // Spread over the whole text.
+      let even = (0..<count).map { $0 * available / count }
+      for number in generator?.draw(count, below: available) ?? even {
+        let start = number * context
         var chunk = Array(ids[start..<start + context])
         if tokenizer.addsBOS, let bos = tokenizer.bosID { chunk[0] = bos }
         chunks.append(chunk)
@@ -69,4 +74,28 @@ public struct CalibrationText: Sendable {
   }
 
   public var tokenCount: Int { chunks.count * context }
+}
+
+/// Sebastiano Vigna's generator (https://prng.di.unimi.it/splitmix64.c, public domain): the same numbers everywhere.
+private struct SplitMix64 {
+  private var state: UInt64
+
+  init(_ seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+
+  /// `count` different numbers below `limit`, rising: each that comes is kept with the chance that fills the rest.
+  mutating func draw(_ count: Int, below limit: Int) -> [Int] {
+    var drawn: [Int] = []
+    for number in 0..<limit where next().multipliedFullWidth(by: UInt64(limit - number)).high < count - drawn.count {
+      drawn.append(number)
+    }
+    return drawn
+  }
 }

@@ -54,6 +54,27 @@ final class ColumnSums: Sendable {
   /// Counts chunks that nobody multiplied, up to number `chunk`.
   func skip(to chunk: Int) { state.withLock { $0.done = max($0.done, chunk) } }
 
+  /// What `restore` takes: count, chunks done, the spoilt one or -1, and the sums. No chunk may be waiting.
+  var savedNumbers: [Double] {
+    state.withLock { state in
+      precondition(state.waiting.isEmpty, "a chunk is on its way")
+      return [Double(state.count), Double(state.done), Double(state.spoilt ?? -1)] + state.sums
+    }
+  }
+
+  var savedCount: Int { columns + 3 }
+
+  /// - Parameter numbers: of sums of as many columns.
+  func restore(_ numbers: [Double]) {
+    precondition(numbers.count == savedCount, "sums of another width")
+    state.withLock { state in
+      // What is no whole number belongs to no file of ours; it is no memory error either.
+      (state.count, state.done) = (Int(exactly: numbers[0]) ?? 0, Int(exactly: numbers[1]) ?? 0)
+      state.spoilt = Int(exactly: numbers[2]).flatMap { $0 < 0 ? nil : $0 }
+      state.sums = Array(numbers[3...])
+    }
+  }
+
   /// - Throws: `NONFINITE` naming `tensor` and the first chunk after which a sum is no finite F32.
   func result(for tensor: String) throws(InputError) -> (squares: [Float], count: Float) {
     let state = state.withLock { (sums: $0.sums, count: $0.count, spoilt: $0.spoilt) }
@@ -92,6 +113,13 @@ struct BlockSums: Sendable {
       }
     }
     self.sums = sums
+  }
+
+  /// Always in the same order.
+  var ordered: [ColumnSums] {
+    LinearInput.allCases.flatMap { input in
+      ([nil] + (0..<experts).map { $0 }).compactMap { sums[Key(input: input, expert: $0)] }
+    }
   }
 
   /// An observer of a group of chunks of which the first is number `first` of the text.

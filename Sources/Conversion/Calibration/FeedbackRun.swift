@@ -47,15 +47,26 @@ struct FeedbackRun {
     var fallbacks: [FeedbackFallback] = []
   }
 
-  /// - Parameter deliver: called block after block.
+  /// - Parameters:
+  ///   - finished: gives a block that was rounded before, by the same run; the text only passes through it.
+  ///   - deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
-  func run(progress: ProgressHandler?, deliver: (Layer) throws -> Void) throws {
+  func run(
+    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil }, deliver: (Layer) throws -> Void
+  ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
     let states = try pass.embed(text.chunks)
     let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
     for layer in 0..<pass.layerCount {
-      var hessians = try hessians(layer, pass, states, undrifted)
-      let rounded = try round(layer, &hessians)
+      let rounded: Layer
+      if let known = try finished(layer) {
+        if let undrifted { try pass.apply(layer: layer, to: undrifted) }
+        if !options.isSequential { try pass.apply(layer: layer, to: states) }
+        rounded = known
+      } else {
+        var hessians = try hessians(layer, pass, states, undrifted)
+        rounded = try round(layer, &hessians)
+      }
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }

@@ -12,6 +12,9 @@ public struct ImportanceRun {
   private let options: WalkOptions
   private let measuresOutput: Bool
 
+  /// How often a run that may be killed is saved, at the end of a layer.
+  public static let saveInterval = Duration.seconds(60)
+
   /// - Parameters:
   ///   - options: `chunks` limits each text.
   ///   - measuresOutput: the input of the output matrix too, under the embedding's name where they are one.
@@ -19,9 +22,27 @@ public struct ImportanceRun {
     (self.model, self.texts, self.options, self.measuresOutput) = (model, texts, options, measuresOutput)
   }
 
+  /// All that decides the matrix, and how the run divides its memory.
+  public func identity() throws -> RunIdentity {
+    [
+      ("version", Version.current), ("model", model.stamp),
+      (
+        "text",
+        RunState.hash { hash in for text in texts { hash.update(data: Array(text.path.utf8) + [0] + text.bytes + [0]) }
+        }
+      ),
+      ("ctx", "\(options.context)"), ("chunks", options.chunks.map(String.init) ?? "all"),
+      ("output-tensor", "\(measuresOutput)"), ("memory", "\(options.memory)"),
+    ]
+  }
+
+  /// - Parameters:
+  ///   - state: is read at the start and saved to at most every `saveInterval`; it is left to the caller.
   /// - Throws: `NONFINITE` naming the tensor and the chunk when a sum is no finite number; `LIMIT` for a text of less than two
   ///   chunks; `CHANGED` when the model was written to meanwhile; what reading throws.
-  public func run(progress: ProgressHandler? = nil) throws -> ImportanceMatrix {
+  public func run(
+    state: RunState? = nil, saveInterval: Duration = ImportanceRun.saveInterval, progress: ProgressHandler? = nil
+  ) throws -> ImportanceMatrix {
     let chunks = try texts.flatMap { text in
       let chunks = try options.chunks(of: text, for: model)
       return (0..<chunks.count).map(chunks.input)
@@ -30,15 +51,25 @@ public struct ImportanceRun {
     let blocks = (0..<pass.layerCount).map { BlockSums(pass.parameters, layer: $0) }
     let output = ColumnSums(columns: pass.parameters.hiddenSize)
     let size = max(1, options.stateBytes / max(1, ForwardPass.stateBytes(pass.parameters, tokens: options.context)))
+    let checkpoints = state.map { ImportanceCheckpoints($0, interval: saveInterval) }
+    let resumed = try checkpoints?.restore(blocks, output)
     var done = 0
     for start in stride(from: 0, to: chunks.count, by: size) {
       let end = min(chunks.count, start + size)
+      if let resumed, start < resumed.start {
+        done += (end - start) * pass.layerCount
+        continue
+      }
       let states = try pass.embed(Array(chunks[start..<end]))
-      for (layer, sums) in blocks.enumerated() {
+      let first = resumed.map { $0.start == start ? $0.layer : 0 } ?? 0
+      if first > 0 { try checkpoints?.restore(states) }
+      done += first * (end - start)
+      for (layer, sums) in blocks.enumerated().dropFirst(first) {
         try pass.apply(layer: layer, to: states, observe: sums.observer(from: start))
         sums.finishGroup(at: end)
         done += end - start
         progress?(Progress("calibrating", unit: .steps, done: done, total: chunks.count * pass.layerCount))
+        try checkpoints?.layerEnded(.init(start: start, layer: layer + 1), blocks, output, states)
       }
       guard measuresOutput else { continue }
       try pass.normalizeOutput(states)

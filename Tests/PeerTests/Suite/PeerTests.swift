@@ -136,14 +136,16 @@ struct PeerTests {
     try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.wikitext])
   }
 
-  /// Every value within 1 %, and each tool's files read by the other.
+  /// Every value within 1 %, and each tool's files read by the other. SmolLM2 in F32: with F16 weights llama.cpp rounds
+  /// what it multiplies to F16 too, and two of 149,970 values are further than that from its own F32.
   @Test func measuresTheImportanceOfLlamaImatrix() throws {
     try Peers.run(
       "importance.py",
       [venv, CommandRun.quern, tiny, Fixtures.path("text/python-docs-calibrate.txt"), "--chunks", "8"])
     if PeerTests.hasSmolLM2, FileManager.default.fileExists(atPath: PeerTests.wikitext) {
       try Peers.run(
-        "importance.py", [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M"])
+        "importance.py",
+        [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M", "--exact"])
     }
   }
 

@@ -1,0 +1,64 @@
+import Bytes
+import Crypto
+import GGUF
+public import Quantization
+
+/// Named values that tell one run from another.
+public typealias RunIdentity = [(name: String, value: String)]
+
+extension RunState {
+  /// Of a conversion as it was asked for: `plan` as the recipe has it, before types are chosen.
+  /// - Parameter options: all that decides the output beside model, recipe, texts and importance.
+  public static func identity(
+    converting input: ModelInput, _ plan: ConversionPlan, text: CalibrationText?, importance: ImportanceMatrix?,
+    options: String
+  ) -> RunIdentity {
+    [
+      ("version", Version.current), ("model", input.stamp), ("recipe", RunState.hash { $0.update(data: plan.header) }),
+      ("calibration", text?.hash ?? "none"), ("importance", importance?.hash ?? "none"), ("options", options),
+    ]
+  }
+
+  static func hash(_ update: (inout SHA256) -> Void) -> String {
+    var hash = SHA256()
+    update(&hash)
+    return hexadecimalText(hash.finalize())
+  }
+}
+
+extension SHA256 {
+  /// The bytes of some numbers as they are in memory.
+  mutating func update<Number: BitwiseCopyable>(numbers: [Number]) {
+    unsafe numbers.withUnsafeBytes { unsafe update(bufferPointer: $0) }
+  }
+}
+
+extension ModelInput {
+  /// Changes when a file of the model is written to, or another model stands there.
+  var stamp: String {
+    let files =
+      switch origin {
+      case .checkpoint(let checkpoint): checkpoint.inputFiles
+      case .gguf(let gguf): gguf.files.map(\.file)
+      }
+    return RunState.hash { hash in
+      for file in files { hash.update(data: Array("\(file.stamp)\n".utf8)) }
+      for tensor in model.tensors { hash.update(data: Array("\(tensor.name) \(tensor.dtype) \(tensor.shape)\n".utf8)) }
+    }
+  }
+}
+
+extension CalibrationText {
+  var hash: String { RunState.hash { hash in for chunk in chunks { hash.update(numbers: chunk) } } }
+}
+
+extension ImportanceMatrix {
+  var hash: String {
+    RunState.hash { hash in
+      for (name, values) in entries.sorted(by: { $0.key < $1.key }) {
+        hash.update(data: Array("\(name) \(values.count)\n".utf8))
+        hash.update(numbers: values)
+      }
+    }
+  }
+}
