@@ -80,12 +80,27 @@ struct Convert: ParsableCommand {
     let input = try reading.open(input, console, jobs: compute.threads)
     let recipe = try recipe.recipe(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
-    let job = try prepare(input, recipe, console)
+    // Whether they may be written is known before what may take hours.
+    let file = dryRun ? nil : try OutputFile(output, overwrites: force)
+    let job: Job
+    do {
+      let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
+      do {
+        job = try prepare(input, recipe, console)
+        let text = Array(job.plan.recipeText(recipe.fileType).utf8)
+        try unsafe recipeFile?.write(text.span.bytes, at: 0)
+      } catch {
+        recipeFile?.discard()
+        throw error
+      }
+      try recipeFile?.publish()
+    } catch {
+      file?.discard()
+      throw error
+    }
     let plan = job.plan
-    if let saveRecipe { try save(plan.recipeText(recipe.fileType), to: saveRecipe) }
-    guard !dryRun else { return print(plan) }
+    guard let file else { return print(plan) }
 
-    let file = try OutputFile(output, overwrites: force)
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
     let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
     let seconds = Machine.seconds(since: began)
@@ -191,17 +206,6 @@ struct Convert: ParsableCommand {
       "rounded plainly, the model diverges by \(decimals(result.measured.chosen, 6)) nats with them\(recipe)"
         + (result.keepsRecipe ? "; the types of --type stay" : ""))
     return result.plan
-  }
-
-  private func save(_ text: String, to path: String) throws {
-    let file = try OutputFile(path, overwrites: force)
-    do {
-      try unsafe file.write(Array(text.utf8).span.bytes, at: 0)
-    } catch {
-      file.discard()
-      throw error
-    }
-    try file.publish()
   }
 
   private func print(_ plan: ConversionPlan) {

@@ -38,4 +38,20 @@ import Testing
       for entry in told { #expect((entry["reason"] as? String)?.contains("too few for 768 columns") == true) }
     }
   }
+
+  /// A file that may not be replaced is told of before anything is measured, and nothing is left behind.
+  @Test(arguments: ["out.gguf", "types.yaml"]) func takenNamesAreToldOfAtOnce(_ name: String) throws {
+    let folder = try TemporaryFolder()
+    try Data("mine".utf8).write(to: URL(fileURLWithPath: folder.path(name)))
+    let run = try CommandRun(
+      CommandRun.quern,
+      [
+        "convert", Fixtures.path("tiny-llama"), "--type", "Q4_K_M", "--quality", "best", "--calibration",
+        Fixtures.path("text/python-docs-calibrate.txt"), "--save-recipe", folder.path("types.yaml"), "-o",
+        folder.path("out.gguf"),
+      ])
+    #expect(run.code == 74)
+    #expect(run.errors.contains("exists already") && !run.errors.contains("types chosen"))
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("")) == [name])
+  }
 }
