@@ -49,27 +49,42 @@ public final class OutputFile: Sendable {
   }
 
   /// Syncs the file, gives it its final name and syncs the folder. On an error the temporary file is removed.
-  public func publish() throws {
-    do {
-      try SystemCalls.sync(descriptor, path: path)
-      if overwrites {
-        try SystemCalls.rename(temporaryPath, to: path)
-      } else {
-        try claim()
-      }
-    } catch {
-      discard()
-      throw error
-    }
-    let folder = OutputFile.split(path).folder
-    try SystemCalls.syncDirectory(folder.isEmpty ? "." : folder)
-    try SystemCalls.close(descriptor, path: path)
-  }
+  public func publish() throws { try OutputFile.publish([self]) }
 
   /// Removes the temporary file; the final name is left as it was.
   public func discard() {
     try? SystemCalls.unlink(temporaryPath)
     try? SystemCalls.close(descriptor, path: temporaryPath)
+  }
+
+  /// What is written is on the disk when this returns.
+  func sync() throws { try SystemCalls.sync(descriptor, path: path) }
+
+  /// Gives the file its final name; what stood under it is replaced if that is allowed.
+  func takeName() throws {
+    if overwrites {
+      try SystemCalls.rename(temporaryPath, to: path)
+    } else {
+      try claim()
+    }
+  }
+
+  /// Removes an older file under the final name, if it may be replaced.
+  /// - Returns: whether there was one.
+  func giveWay() throws -> Bool {
+    guard overwrites, try SystemCalls.status(at: path) != nil else { return false }
+    try SystemCalls.unlink(path)
+    return true
+  }
+
+  /// Takes `takeName` back, unless that may have replaced another file: then a new one is better than none.
+  func giveUpName() { if !overwrites { try? SystemCalls.unlink(path) } }
+
+  func close() throws { try SystemCalls.close(descriptor, path: path) }
+
+  var folder: String {
+    let folder = OutputFile.split(path).folder
+    return folder.isEmpty ? "." : folder
   }
 
   /// Takes the final name only if nobody else took it meanwhile; file systems without hard links fall back to renaming.

@@ -15,7 +15,7 @@ extension ConversionPlan {
   /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
   public init(
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
-    overriding overrides: [(key: String, value: MetadataOverrideValue)] = []
+    overriding overrides: [(key: String, value: MetadataOverrideValue)] = [], limits: SplitLimits = .none
   ) throws {
     let tensors = TensorOrder.indices(of: input.model.tensors.map(\.name)).map { input.model.tensors[$0] }
     try importance?.check(against: tensors)
@@ -39,26 +39,32 @@ extension ConversionPlan {
     }
     if let importance { metadata.describe(importance) }
 
-    try self.init(tensors, decisions, metadata)
+    try self.init(tensors, decisions, metadata, limits: limits)
   }
 
   /// The plan as `--dry-run --json` prints it.
+  /// - Parameter output: the path that the user gave.
   public func json(output: String) -> JSONText {
-    .object([
-      ("output", .string(output)), ("file_bytes", .int(fileBytes)), ("bits_per_weight", .double(bitsPerWeight)),
+    let names = OutputSet.names(output, layouts)
+    return .object([
+      ("output", .string(names[0])), ("file_bytes", .int(fileBytes)), ("bits_per_weight", .double(bitsPerWeight)),
       ("bytes_read", .int(sourceBytes)),
       (
-        "tensors",
+        "files",
         .array(
-          entries.map { entry in
-            .object([
-              ("name", .string(entry.source.name)), ("source_type", .string(entry.source.dtype.name)),
-              ("type", .string(entry.type.name)),
-              ("shape", .array(entry.source.shape.dimensions.map { .int($0) })), ("bytes", .int(entry.byteCount)),
-              ("offset", .int(entry.offset)), ("note", entry.note.map { .string($0) } ?? .null),
-            ])
-          })
+          zip(names, layouts).map { .object([("path", .string($0)), ("file_bytes", .int($1.fileSize))]) })
       ),
+      ("tensors", .array(entries.map(\.json))),
+    ])
+  }
+}
+
+extension ConversionPlan.Entry {
+  fileprivate var json: JSONText {
+    .object([
+      ("name", .string(source.name)), ("source_type", .string(source.dtype.name)), ("type", .string(type.name)),
+      ("shape", .array(source.shape.dimensions.map { .int($0) })), ("bytes", .int(byteCount)), ("file", .int(file)),
+      ("offset", .int(offset)), ("note", note.map { .string($0) } ?? .null),
     ])
   }
 }

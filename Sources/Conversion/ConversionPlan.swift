@@ -1,11 +1,13 @@
 import Bytes
+public import GGUF
+import Quantization
 public import Tensors
 
-import GGUF
-import Quantization
+/// How large a file of a split set may grow.
+public typealias SplitLimits = GGUF.SplitLimits
 
 /// Everything that a conversion will do, decided before anything is written: every tensor's source, type, size and place in
-/// the output, and the whole header.
+/// the output, and the whole header of every file.
 public struct ConversionPlan: Sendable {
   /// One tensor of the output.
   public struct Entry: Sendable {
@@ -13,7 +15,9 @@ public struct ConversionPlan: Sendable {
     public var source: Tensor
     /// The type it is written in.
     public var type: DType
-    /// Absolute position in the output.
+    /// Number of the file that it is in.
+    public var file: Int
+    /// Absolute position in that file.
     public var offset: Int
     /// Bytes in the output, without padding.
     public var byteCount: Int
@@ -21,25 +25,31 @@ public struct ConversionPlan: Sendable {
     public var note: String?
   }
 
-  /// Encoded metadata and tensor table, padded.
-  let header: [UInt8]
+  /// Of the one file, or of the members of a split set.
+  public let layouts: [GGUFLayout]
   public let metadata: Metadata
   public let entries: [Entry]
-  /// Exact bytes of the output.
-  public let fileBytes: Int
+  private let limits: SplitLimits
 
   /// - Parameter decisions: of each tensor, in their order.
   /// - Throws: what the layout refuses.
-  init(_ tensors: [Tensor], _ decisions: [Decision], _ metadata: Metadata) throws(InputError) {
-    let layout = try GGUFLayout(
-      metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) })
-    header = layout.header
-    self.metadata = layout.metadata
-    fileBytes = layout.fileSize
-    entries = zip(zip(tensors, decisions), layout.entries).map { pair, place in
-      Entry(source: pair.0, type: pair.1.type, offset: place.offset, byteCount: place.byteCount, note: pair.1.note)
+  init(
+    _ tensors: [Tensor], _ decisions: [Decision], _ metadata: Metadata, limits: SplitLimits
+  ) throws(InputError) {
+    layouts = try GGUFLayout.set(
+      metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) }, limits: limits)
+    self.metadata = metadata
+    self.limits = limits
+    let places = layouts.enumerated().flatMap { number, layout in layout.entries.map { (number, $0) } }
+    entries = zip(zip(tensors, decisions), places).map { pair, place in
+      Entry(
+        source: pair.0, type: pair.1.type, file: place.0, offset: place.1.offset, byteCount: place.1.byteCount,
+        note: pair.1.note)
     }
   }
+
+  /// Exact bytes of the output, all files together.
+  public var fileBytes: Int { layouts.reduce(0) { $0 + $1.fileSize } }
 
   /// The same plan with other types for some tensors.
   func retyped(_ types: [String: DType], note: String) throws(InputError) -> ConversionPlan {
@@ -50,7 +60,7 @@ public struct ConversionPlan: Sendable {
           return Decision(type: entry.type, note: entry.note)
         }
         return Decision(type: type, note: note)
-      }, metadata)
+      }, metadata, limits: limits)
   }
 
   /// Bytes of all tensors as they stand in the input.

@@ -1,13 +1,13 @@
 public import Bytes
-import Crypto
 import Models
 public import Quantization
-import Synchronization
 import Tensors
 
-/// Carries out a `ConversionPlan`: rows are read, decoded, checked and quantized on all workers and written in order.
+/// Carries out `ConversionPlan`s: rows are read, decoded and checked once, quantized for each plan on all workers, and written
+/// in order.
 public struct Converter: Sendable {
-  public let plan: ConversionPlan
+  /// Of the same model, each for an output of its own.
+  public let plans: [ConversionPlan]
   public let jobs: Int
   let rounding: Rounding
 
@@ -60,175 +60,115 @@ public struct Converter: Sendable {
   }
 
   public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding()) {
-    (self.plan, self.jobs, self.rounding) = (plan, jobs, rounding)
+    self.init(plans: [plan], jobs: jobs, rounding: rounding)
+  }
+
+  /// - Parameters:
+  ///   - plans: at least one; one if weights are rounded with error feedback, which depends on all types at once.
+  public init(plans: [ConversionPlan], jobs: Int, rounding: Rounding = Rounding()) {
+    precondition(!plans.isEmpty && (plans.count == 1 || rounding.feedback == nil), "one plan to round with feedback")
+    precondition(
+      plans.allSatisfy { $0.entries.elementsEqual(plans[0].entries) { $0.source.name == $1.source.name } },
+      "plans of different models")
+    (self.plans, self.jobs, self.rounding) = (plans, jobs, rounding)
   }
 
   /// What was written.
-  public struct Result: Sendable {
-    public var fileBytes: Int
+  public struct Written: Sendable {
+    /// One, or the members of a split set.
+    public var files: [WrittenFile]
     public var bytesRead: Int
-    /// Of the whole file, in hexadecimal.
-    public var sha256: String
     /// What was rounded plainly although feedback was asked for.
     public var fallbacks: [FeedbackFallback] = []
+
+    public var fileBytes: Int { files.reduce(0) { $0 + $1.bytes } }
+    /// Of the first file.
+    public var sha256: String { files[0].sha256 }
   }
 
-  /// Writes the planned file to `output` and publishes it.
-  /// - Parameter state: keeps the blocks that error feedback has rounded, and removed when the output is published.
-  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; reading and writing errors. The
-  ///   temporary file is removed then, and what stood under the final name still stands.
+  /// Writes the one planned file to `output` and publishes it.
+  /// - Throws: also what the list below holds in the place of an output.
   public func run(
     into output: OutputFile, checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
-  ) throws -> Result {
-    var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
+  ) throws -> Written {
+    try run(into: [OutputSet(output)], checking: input, state: state, progress: progress)[0].get()
+  }
+
+  /// Makes every output and publishes it as a whole. Its bytes do not depend on what else is made.
+  /// - Parameters:
+  ///   - outputs: one for each plan.
+  ///   - state: keeps the blocks that error feedback has rounded, and removed when the output is published.
+  /// - Returns: for each output what was written, or why it was not: weights that its type cannot hold, a failed write.
+  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; errors of reading. No output is
+  ///   made then. The temporary files of what is not made are removed, and what stood under the final name still stands.
+  public func run(
+    into outputs: [OutputSet], checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
+  ) throws -> [Result<Written, any Error>] {
+    precondition(outputs.count == plans.count, "an output for every plan")
+    let made: [Result<Written, any Error>]
     do {
-      (result.sha256, result.fallbacks) = try grind(input.model, into: output, state, progress)
+      made = try grind(input.model, into: outputs, state, progress)
       try input.checkUnchanged()
     } catch {
-      output.discard()
+      for output in outputs { output.discard() }
       throw error
     }
-    // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
-    try output.publish()
-    try state?.remove()
-    return result
+    let published = zip(outputs, made).map { output, made in
+      Result {
+        guard case .success(let written) = made else {
+          output.discard()
+          return try made.get()
+        }
+        // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
+        try output.publish()
+        return written
+      }
+    }
+    if published.allSatisfy({ (try? $0.get()) != nil }) { try state?.remove() }
+    return published
   }
 
   private func grind(
-    _ model: ModelSource, into output: OutputFile, _ state: RunState?, _ progress: ProgressHandler?
-  ) throws -> (sha256: String, fallbacks: [FeedbackFallback]) {
-    try output.setSize(plan.fileBytes)
-    let sink = Sink(output)
-    try sink.append(plan.header, at: 0)
+    _ model: ModelSource, into outputs: [OutputSet], _ state: RunState?, _ progress: ProgressHandler?
+  ) throws -> [Result<Written, any Error>] {
+    let sinks = try zip(outputs, plans).map { try OutputSink($0, $1.layouts) }
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sink, state, progress)
+      fallbacks = try grind(model, with: feedback, into: sinks, state, progress)
     } else {
-      try write(0..<plan.entries.count, into: sink, progress: progress)
+      try write(0..<plans[0].entries.count, into: sinks, progress: progress)
     }
-    let digest = sink.finish(at: plan.fileBytes)
-    progress?(Progress("quantizing", unit: .bytes, done: plan.fileBytes, total: plan.fileBytes))
-    return (digest, fallbacks)
+    let total = plans.reduce(0) { $0 + $1.fileBytes }
+    progress?(Progress("quantizing", unit: .bytes, done: total, total: total))
+    return zip(sinks, plans).map { sink, plan in
+      Result {
+        if let failure = sink.failure { throw failure }
+        return Written(files: sink.finish(), bytesRead: plan.sourceBytes, fallbacks: fallbacks)
+      }
+    }
   }
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sink: Sink, _ state: RunState?, _ progress: ProgressHandler?
+    into sinks: [OutputSink], _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
+    let plan = plans[0]
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
-    try write(0..<written, into: sink, progress: nil)
+    try write(0..<written, into: sinks, progress: nil)
     let run = FeedbackRun(
       model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
     try run.run(progress: progress, finished: { try state?.layer($0, of: plan) }) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(
-        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sink,
+        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sinks,
         progress: nil)
       written = end
       fallbacks += layer.fallbacks
     }
-    try write(written..<plan.entries.count, into: sink, progress: nil)
+    try write(written..<plan.entries.count, into: sinks, progress: nil)
     return fallbacks
-  }
-
-  /// Grinds the tensors `range` and appends them.
-  /// - Parameter rounded: tensors that are made already, by name.
-  private func write(
-    _ range: Range<Int>, replacing rounded: [String: Tensor] = [:], into sink: Sink,
-    progress: ProgressHandler?
-  ) throws {
-    let items = plan.items(of: range)
-    try OrderedPipeline(jobs: jobs).run(
-      count: items.count,
-      makeScratch: { Scratch() },
-      produce: { index, scratch in
-        let entry = plan.entries[items[index].entry]
-        return try produce(
-          items[index].rows, of: entry, from: rounded[entry.source.name] ?? entry.source, with: &scratch)
-      },
-      deliver: { index, bytes in
-        let entry = plan.entries[items[index].entry]
-        let rowBytes = bytes.count / items[index].rows.count
-        try sink.append(bytes, at: entry.offset + items[index].rows.lowerBound * rowBytes)
-        progress?(Progress("quantizing", unit: .bytes, done: entry.offset, total: plan.fileBytes))
-      })
-  }
-
-  /// Buffers that a worker keeps from item to item.
-  private struct Scratch {
-    var values: [Float] = []
-  }
-
-  /// rows of W (rows, columns) as stored -> the same rows in the type of the output.
-  private func produce(
-    _ rows: Range<Int>, of entry: ConversionPlan.Entry, from tensor: Tensor, with scratch: inout Scratch
-  ) throws -> [UInt8] {
-    let stored = try tensor.read(rows: rows)
-    if tensor.dtype == entry.type && !tensor.dtype.isFloatingPoint {
-      try check(stored, of: entry)
-      return stored
-    }
-
-    let count = rows.count * tensor.columns
-    if scratch.values.count != count { scratch.values = [Float](repeating: 0, count: count) }
-    do {
-      var values = scratch.values.mutableSpan
-      unsafe BlockDecoder.decode(stored.span.bytes, as: tensor.dtype, into: &values)
-    }
-    if let bad = BlockQuantizer.firstNonFinite(scratch.values.span) {
-      let row = rows.lowerBound + bad / tensor.columns
-      throw InputError(
-        .nonFinite, "row \(row), column \(bad % tensor.columns) is \(scratch.values[bad])", subject: tensor.name,
-        remedy: "the checkpoint is damaged or its training diverged; download it again")
-    }
-    if tensor.dtype == entry.type { return stored }
-
-    let out = try rounding.quantize(scratch.values.span, of: tensor, row: rows.lowerBound, as: entry.type)
-    try check(out, of: entry)
-    return out
-  }
-
-  /// Finite weights may still have no finite scale: one above 65,504 does not fit a half, and where the largest magnitude of a
-  /// block lies between 2^-126 and 2^-125, ggml gives MXFP4 the exponent that stands for NaN.
-  private func check(_ blocks: [UInt8], of entry: ConversionPlan.Entry) throws(InputError) {
-    guard unsafe BlockDecoder.firstNonFiniteBlock(blocks.span.bytes, as: entry.type) != nil else { return }
-    let reason =
-      entry.type == .mxfp4 ? "so small that the exponent of the scale underflows" : "far too large for the type"
-    throw InputError(
-      .nonFinite, "a block of \(entry.type) has a scale that is no finite number", subject: entry.source.name,
-      remedy: "its weights are \(reason), or the input is damaged; try --tensor-type with BF16")
-  }
-}
-
-/// Receives the output in the order of the file, so that its hash is known when the last byte is written.
-private final class Sink: Sendable {
-  private let output: OutputFile
-  private let state = Mutex((hash: SHA256(), position: 0))
-
-  init(_ output: OutputFile) { self.output = output }
-
-  func append(_ bytes: [UInt8], at offset: Int) throws {
-    pad(to: offset)
-    try unsafe output.write(bytes.span.bytes, at: offset)
-    state.withLock { state in
-      unsafe bytes.withUnsafeBytes { unsafe state.hash.update(bufferPointer: $0) }
-      state.position = offset + bytes.count
-    }
-  }
-
-  func finish(at size: Int) -> String {
-    pad(to: size)
-    return state.withLock { hexadecimalText($0.hash.finalize()) }
-  }
-
-  /// The file was given its full size, so padding is already zero on disk.
-  private func pad(to offset: Int) {
-    state.withLock { state in
-      if offset > state.position { state.hash.update(data: [UInt8](repeating: 0, count: offset - state.position)) }
-      state.position = offset
-    }
   }
 }

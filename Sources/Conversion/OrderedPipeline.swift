@@ -3,8 +3,8 @@ import Synchronization
 
 /// Work on numbered items from many threads, delivered in order.
 ///
-/// Workers claim items in ascending order and produce their bytes independently; whoever finishes the item that is next
-/// in line delivers it and everything ready behind it. No thread only waits for others' results, the bytes in flight are
+/// Workers claim items in ascending order and produce what becomes of them independently; whoever finishes the item that is next
+/// in line delivers it and everything ready behind it. No thread only waits for others' results, what is in flight is
 /// bounded by `window`, and the order of completion never shows in what is delivered.
 package struct OrderedPipeline: Sendable {
   /// Worker threads.
@@ -17,25 +17,25 @@ package struct OrderedPipeline: Sendable {
     self.window = max(window ?? 16 * self.jobs, self.jobs)
   }
 
-  private struct State {
+  private struct State<Product> {
     var claimed = 0
     var delivered = 0
     var delivering = false
-    var ready: [Int: [UInt8]] = [:]
+    var ready: [Int: Product] = [:]
     var failure: (item: Int, error: any Error)?
   }
 
-  /// Calls `produce(i)` for `i` in `0..<count` on the workers and `deliver(i, bytes)` in ascending order, one at a time.
+  /// Calls `produce(i)` for `i` in `0..<count` on the workers and `deliver(i, product)` in ascending order, one at a time.
   ///
   /// - Parameters:
   ///   - makeScratch: called once a worker, for buffers that it reuses from item to item.
   /// - Throws: the error of the lowest item that failed, so that the message does not depend on timing.
-  package func run<Scratch>(
+  package func run<Scratch, Product: Sendable>(
     count: Int, makeScratch: @Sendable () -> Scratch,
-    produce: @Sendable (Int, inout Scratch) throws -> [UInt8],
-    deliver: @Sendable (Int, [UInt8]) throws -> Void
+    produce: @Sendable (Int, inout Scratch) throws -> Product,
+    deliver: @Sendable (Int, Product) throws -> Void
   ) throws {
-    let state = Mutex(State())
+    let state = Mutex(State<Product>())
     // Made with 0 and raised, because a semaphore that ends below the value it was made with traps, and a failed run keeps
     // the permits of items that were produced and never delivered.
     let permits = DispatchSemaphore(value: 0)
@@ -61,14 +61,14 @@ package struct OrderedPipeline: Sendable {
     /// Delivers what is ready, unless another worker is at it.
     @Sendable func drain() {
       while true {
-        let next: (Int, [UInt8])? = state.withLock { state in
-          guard !state.delivering, let bytes = state.ready.removeValue(forKey: state.delivered) else { return nil }
+        let next: (Int, Product)? = state.withLock { state in
+          guard !state.delivering, let product = state.ready.removeValue(forKey: state.delivered) else { return nil }
           if let failure = state.failure, failure.item <= state.delivered { return nil }
           state.delivering = true
-          return (state.delivered, bytes)
+          return (state.delivered, product)
         }
-        guard let (item, bytes) = next else { return }
-        do { try deliver(item, bytes) } catch { fail(item, error) }
+        guard let (item, product) = next else { return }
+        do { try deliver(item, product) } catch { fail(item, error) }
         state.withLock { state in
           state.delivered += 1
           state.delivering = false
@@ -81,8 +81,8 @@ package struct OrderedPipeline: Sendable {
       var scratch = makeScratch()
       while let item = claim() {
         do {
-          let bytes = try produce(item, &scratch)
-          state.withLock { $0.ready[item] = bytes }
+          let product = try produce(item, &scratch)
+          state.withLock { $0.ready[item] = product }
           drain()
         } catch {
           fail(item, error)

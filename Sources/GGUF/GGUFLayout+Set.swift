@@ -1,24 +1,39 @@
 public import Bytes
 public import Tensors
 
+/// How large a file of a split set may grow; at least one tensor is in each.
+public struct SplitLimits: Hashable, Sendable {
+  /// Tensors in a file.
+  public let maximumTensors: Int?
+  /// Padded bytes of the tensors in a file, its header not counted. A larger tensor gets a file of its own.
+  public let maximumBytes: Int?
+
+  /// No limit: everything is in one file.
+  public static let none = SplitLimits()
+
+  /// - Precondition: limits are positive.
+  public init(maximumTensors: Int? = nil, maximumBytes: Int? = nil) {
+    precondition(maximumTensors ?? 1 > 0 && maximumBytes ?? 1 > 0, "limits must be positive")
+    (self.maximumTensors, self.maximumBytes) = (maximumTensors, maximumBytes)
+  }
+}
+
 extension GGUFLayout {
-  /// The layouts of a set of files that hold the tensors in order: all metadata in the first, `split.*` in each, as
-  /// gguf-split writes them (llama.cpp 0c1e57098). One file without `split.*` when everything fits.
+  /// The layouts of a set of files that hold the tensors in order: all metadata in the first, `split.*` last in each, as
+  /// llama-gguf-split writes them (llama.cpp 0c1e57098, tools/gguf-split).
   ///
   /// - Parameters:
-  ///   - maximumTensors: tensors in a file; at least 1.
-  ///   - maximumBytes: padded tensor bytes in a file, its header not counted. A larger tensor gets a file of its own.
+  ///   - keepsOne: whether a set of one file is a set as well; else, when everything fits, it is an ordinary file.
   /// - Throws: as `init`; `LIMIT` for more than 65,535 files.
   public static func set(
     metadata: Metadata, tensors: [(name: String, dtype: DType, shape: Shape)], alignment: Int? = nil,
-    maximumTensors: Int? = nil, maximumBytes: Int? = nil
+    limits: SplitLimits, keepsOne: Bool = false
   ) throws(InputError) -> [GGUFLayout] {
-    precondition(maximumTensors ?? 1 > 0 && maximumBytes ?? 1 > 0, "limits must be positive")
     var metadata = metadata
     for key in Split.keys { metadata[key] = nil }
     let whole = try GGUFLayout(metadata: metadata, tensors: tensors, alignment: alignment)
-    let files = try whole.files(maximumTensors: maximumTensors, maximumBytes: maximumBytes)
-    if files.count == 1 { return [whole] }
+    let files = try whole.files(limits)
+    if files.count == 1, !keepsOne { return [whole] }
     guard let count = UInt16(exactly: files.count), let total = Int32(exactly: tensors.count) else {
       throw InputError(.limit, "\(files.count) files, where at most 65535 can be; split less finely")
     }
@@ -34,19 +49,23 @@ extension GGUFLayout {
     return layouts
   }
 
+  /// Whether this is the layout of a file of a set.
+  public var isOfSet: Bool { metadata[Split.countKey] != nil }
+
   /// The name of file `number` (from 0) of a set: `PREFIX-00001-of-00002.gguf`.
   public static func setFileName(_ prefix: String, _ number: Int, of count: Int) -> String {
     Split.name(prefix, number, of: count)
   }
 
   /// Which entries go into which file.
-  private func files(maximumTensors: Int?, maximumBytes: Int?) throws(InputError) -> [Range<Int>] {
+  private func files(_ limits: SplitLimits) throws(InputError) -> [Range<Int>] {
     var files: [Range<Int>] = []
     var start = 0
     var bytes = 0
     for (index, entry) in entries.enumerated() {
       let size = try SizeArithmetic.aligned(entry.byteCount, to: alignment)
-      let full = index - start >= maximumTensors ?? .max || bytes + size > maximumBytes ?? .max
+      let full =
+        index - start >= limits.maximumTensors ?? .max || bytes + size > limits.maximumBytes ?? .max
       if full && index > start {
         files.append(start..<index)
         (start, bytes) = (index, 0)

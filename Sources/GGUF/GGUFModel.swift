@@ -15,6 +15,8 @@ public struct GGUFModel: Sendable {
   }
 
   public let files: [GGUFFile]
+  /// Whether they say that they are a set, of one file or more. A merged file does not.
+  public let isSet: Bool
   /// Of the first file, without `split.*`.
   public let metadata: Metadata
   /// Of all files, in order.
@@ -24,16 +26,17 @@ public struct GGUFModel: Sendable {
   private let index: [ExactString: Int]
 
   /// Opens the file at `path` and, if it is one of a set, all others, which must lie beside it.
-  /// - Throws: `InputError`: as `GGUFFile`; `MISSING` for a shard or tensor that is not there or a `split.no` that no
-  ///   set of `split.count` has; `NAME` for a shard that is not named as one; `DUP` for a tensor in two shards.
+  /// - Throws: `InputError`: as `GGUFFile`; `MISSING` for shards or tensors that are not there, a `split.no` that no
+  ///   set of `split.count` has, or a shard of another set; `NAME` for a shard that is not named as one; `DUP` for a tensor in two shards.
   public init(opening path: String) throws {
     let first = try GGUFFile(reading: path)
+    let split = try Split(first)
+    isSet = split != nil
     var files = [first]
-    if let split = try Split(first), split.count > 1 {
-      let prefix = try split.prefix(of: path)
+    if let split, split.count > 1 {
       files = []
-      for number in 0..<split.count {
-        let file = number == split.number ? first : try GGUFFile(reading: Split.name(prefix, number, of: split.count))
+      for (number, other) in try split.paths(beside: path).enumerated() {
+        let file = number == split.number ? first : try GGUFFile(reading: other)
         try split.checkMember(file, number)
         files.append(file)
       }
@@ -55,7 +58,7 @@ public struct GGUFModel: Sendable {
         places.append(Place(file: number, offset: offset))
       }
     }
-    if files.count > 1 { try Split.checkTotal(files[0], tensors: tensors.count) }
+    if files.count > 1 { try split?.checkTotal(files[0], tensors: tensors.count) }
     (self.tensors, self.places, self.index) = (tensors, places, index)
   }
 

@@ -9,6 +9,8 @@ struct Split {
 
   let number: Int
   let count: Int
+  /// Tensors in the whole set, where the file says it.
+  let total: Int?
 
   /// `nil` for a file that belongs to no set. A merged file keeps a count of 0.
   init?(_ file: GGUFFile) throws(InputError) {
@@ -22,6 +24,7 @@ struct Split {
         subject: Split.numberKey)
     }
     (self.number, self.count) = (number, count)
+    total = try Split.integer(Split.tensorsKey, file)
   }
 
   /// `PREFIX-00001-of-00002.gguf` for number 0 of 2.
@@ -40,6 +43,27 @@ struct Split {
     return String(decoding: path.utf8.dropLast(suffix.utf8.count), as: UTF8.self)
   }
 
+  /// The paths of all files of the set that the file at `path` is in.
+  /// - Throws: `NAME` as `prefix`; `MISSING` naming those that are not there.
+  func paths(beside path: String) throws -> [String] {
+    let prefix = try prefix(of: path)
+    let paths = (0..<count).map { Split.name(prefix, $0, of: count) }
+    var missing: [String] = []
+    // A count that no set has costs a few looks, not 65,535.
+    for other in paths where other != path && missing.count <= Split.namesToTell {
+      if try SystemCalls.status(at: other) == nil { missing.append(other) }
+    }
+    guard missing.isEmpty else {
+      let names = missing.prefix(Split.namesToTell).map { printable($0, limit: 120) }.joined(separator: ", ")
+      throw InputError(
+        .missing,
+        "one of a set of \(count) files, of which \(missing.count > Split.namesToTell ? "many are" : missing.count == 1 ? "one is" : "\(missing.count) are") not beside it: "
+          + names + (missing.count > Split.namesToTell ? ", …" : ""),
+        file: path, remedy: "download the whole set into one folder")
+    }
+    return paths
+  }
+
   /// - Throws: `MISSING` when `file` is not number `number` of this set.
   func checkMember(_ file: GGUFFile, _ number: Int) throws(InputError) {
     guard let split = try Split(file), split.number == number, split.count == count else {
@@ -47,16 +71,23 @@ struct Split {
         .missing, "the file is not number \(number + 1) of \(count), as its name says", file: file.path,
         remedy: "download the set again")
     }
-  }
-
-  static func checkTotal(_ first: GGUFFile, tensors: Int) throws(InputError) {
-    guard let total = try integer(tensorsKey, first) else { return }
-    guard total == tensors else {
+    guard split.total == total else {
+      func said(_ total: Int?) -> String { total.map(String.init) ?? "none" }
       throw InputError(
-        .missing, "the set should hold \(total) tensors and holds \(tensors)", file: first.path, subject: tensorsKey,
-        remedy: "download the set again")
+        .missing, "it is of a set of \(said(split.total)) tensors, the file that was opened of one of \(said(total))",
+        file: file.path, subject: Split.tensorsKey, remedy: "the files are of different models; download the set again")
     }
   }
+
+  /// - Parameter tensors: that all files hold together.
+  func checkTotal(_ file: GGUFFile, tensors: Int) throws(InputError) {
+    guard let total, total != tensors else { return }
+    throw InputError(
+      .missing, "the set should hold \(total) tensors and holds \(tensors)", file: file.path,
+      subject: Split.tensorsKey, remedy: "download the set again")
+  }
+
+  private static let namesToTell = 3
 
   private static func integer(_ key: String, _ file: GGUFFile) throws(InputError) -> Int? {
     guard let value = file.metadata[key] else { return nil }

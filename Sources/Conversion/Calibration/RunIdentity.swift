@@ -14,7 +14,8 @@ extension RunState {
     options: String
   ) -> RunIdentity {
     [
-      ("version", Version.current), ("model", input.stamp), ("recipe", RunState.hash { $0.update(data: plan.header) }),
+      ("version", Version.current), ("model", input.stamp),
+      ("recipe", RunState.hash { hash in for layout in plan.layouts { hash.update(data: layout.header) } }),
       ("calibration", text?.hash ?? "none"), ("importance", importance?.hash ?? "none"), ("options", options),
     ]
   }
