@@ -66,7 +66,7 @@ extension ModelInput {
   }
 
   /// The last component of the checkpoint's path that says something; every folder of Meta's files may be called `original`.
-  private static func name(of checkpoint: Checkpoint) throws -> String {
+  static func name(of checkpoint: Checkpoint) throws -> String {
     func parts(_ path: String) -> [String] {
       var parts = path.split(separator: "/").filter { $0 != "." }.map(String.init)
       if checkpoint.format == .meta, parts.last == "original" { parts.removeLast() }

@@ -84,6 +84,17 @@ public struct ModelInput: Sendable {
     return try tokenizer(in: [folder] + Checkpoint.originals(in: folder))
   }
 
+  /// What its files are called: of a checkpoint its folder, of a GGUF or a set of them their name without what every GGUF
+  /// has and without its number in the set.
+  public var name: String {
+    get throws {
+      switch origin {
+      case .checkpoint(let checkpoint): try ModelInput.name(of: checkpoint)
+      case .gguf(let gguf): gguf.name
+      }
+    }
+  }
+
   /// Bytes of the files that hold the weights.
   public var fileBytes: Int {
     switch origin {

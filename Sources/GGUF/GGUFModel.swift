@@ -64,4 +64,12 @@ public struct GGUFModel: Sendable {
 
   /// The tensor of that name, compared byte by byte.
   public func tensor(_ name: String) -> Tensor? { index[ExactString(name)].map { tensors[$0] } }
+
+  /// `model` of `a/model.gguf`, and of `a/model-00001-of-00002.gguf` if it is of that set.
+  public var name: String {
+    let path = files[0].path
+    let whole = isSet ? (try? Split(files[0])?.prefix(of: path)) ?? path : path
+    let name = whole.split(separator: "/").last.map(String.init) ?? whole
+    return name.hasSuffix(".gguf") ? String(name.dropLast(".gguf".count)) : name
+  }
 }

@@ -79,8 +79,11 @@ struct CalibrationOptions: ParsableArguments {
   var usesFeedback: Bool { (method ?? (quality == .best ? .gptq : .rtn)) == .gptq }
   var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
 
+  /// Whether anything looks at what the model does with a text.
+  var needsText: Bool { usesFeedback || allocates || awq }
+
   func validate() throws {
-    if usesFeedback || allocates || awq, calibration.isEmpty {
+    if needsText, calibration.isEmpty {
       throw ValidationError("Give the text to calibrate on with --calibration.")
     }
     if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
@@ -93,7 +96,7 @@ struct CalibrationOptions: ParsableArguments {
 
   /// - Returns: `nil` when nothing is to be calibrated.
   func text(for input: ModelInput) throws -> CalibrationText? {
-    guard usesFeedback || allocates || awq else { return nil }
+    guard needsText else { return nil }
     return try CalibrationText(
       calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext,
       seed: calibrationSeed)

@@ -7,15 +7,19 @@ struct Convert: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to GGUF, quantizing on the way.",
     discussion: """
-      Reads a Hugging Face folder, Meta's own download, files of safetensors or PyTorch or a GGUF, and writes one GGUF \
+      Reads a Hugging Face folder, Meta's own download, files of safetensors or PyTorch or a GGUF, and writes a GGUF \
       that llama.cpp and Ollama load. \
       Tensors are read, mapped, quantized and written piece by piece: memory does not grow with the model, and the output \
       is the same at any --jobs. It takes its name only when it is complete; what stood there before stands until then.
+      Several types are made from one reading of the input, each in a file of its own and the same as if made alone. With \
+      --split-max-size or --split-max-tensors a large output is a set of files as llama-gguf-split writes them.
 
       EXAMPLES
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --verify wiki.txt
         quern convert ./Meta-Llama-3-8B --verify-input -t Q4_K_M -o llama3.gguf
+        quern convert ./Llama-3.2-1B --type Q4_K_M,Q5_K_M,Q8_0 -o 'out/{name}-{type}.gguf'
+        quern convert ./Llama-3.1-70B --type Q8_0 --split-max-size 40G -o llama-q8.gguf
         quern convert model-f16.gguf --type Q5_K_S --tensor-type 'attn_v=Q8_0' -o model-q5.gguf
         quern convert ./Llama-3.2-1B --type Q4_K_M -o llama-q4km.gguf --dry-run
         quern convert ./Llama-3.2-1B -t Q4_K_M --allocate --calibration mix.txt --save-recipe r.yaml -o llama.gguf
@@ -28,10 +32,15 @@ struct Convert: ParsableCommand {
   @Argument(help: "A model folder, a file of weights or an index, or a GGUF.")
   var input: String
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The GGUF to write.", valueName: "file"))
-  var output: String
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "The GGUF to write; {name} and {type} in it stand for the model's name and the type. Of a set, what the names begin with.",
+      valueName: "file"))
+  var output: OutputTemplate
 
   @OptionGroup var recipe: RecipeOptions
+  @OptionGroup(title: "Where to cut a set of files") var split: SplitOptions
   @OptionGroup(title: "How to lose less at the same size") var calibrating: CalibrationOptions
   @OptionGroup var reading: InputOptions
 
@@ -47,7 +56,7 @@ struct Convert: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Write the type of every tensor to this file, with --dry-run too; --recipe takes it.", valueName: "file"))
-  var saveRecipe: String?
+  var saveRecipe: OutputTemplate?
 
   @Option(
     help: ArgumentHelp("After converting, measure the drift against the input on this text.", valueName: "text"))
@@ -72,158 +81,61 @@ struct Convert: ParsableCommand {
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
+    try output.validate(types: recipe.types.count, flag: "--output")
+    try saveRecipe?.validate(types: recipe.types.count, flag: "--save-recipe")
+    if recipe.types.count > 1, calibrating.needsText {
+      throw ValidationError(
+        "--method gptq, --awq and --allocate take one --type: what they find for one is not right for another.")
+    }
   }
 
   func run() throws {
     let console = shared.console
     let began = ContinuousClock.now
     let input = try reading.open(input, console, jobs: compute.threads)
-    let recipe = try recipe.recipe(for: input)
+    let recipes = try recipe.recipes(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
-    // Whether they may be written is known before what may take hours.
-    let file = dryRun ? nil : try OutputFile(output, overwrites: force)
-    let job: Job
-    do {
-      let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
-      do {
-        job = try prepare(input, recipe, console)
-        let text = Array(job.plan.recipeText(recipe.fileType).utf8)
-        try unsafe recipeFile?.write(text.span.bytes, at: 0)
-      } catch {
-        recipeFile?.discard()
-        throw error
-      }
-      try recipeFile?.publish()
-    } catch {
-      file?.discard()
-      throw error
+    var job = try ConversionJob(self, input, recipes, console)
+    try job.open()
+    try job.prepare()
+    guard !dryRun else { return print(job.outputs) }
+    let results = try job.convert()
+    let made = zip(job.outputs, results).compactMap { output, result in
+      (try? result.get()).map { ConversionReport.Output(plan: output.plan, written: $0) }
     }
-    let plan = job.plan
-    guard let file else { return print(plan) }
-
-    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
-    let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
+    for fallback in made.flatMap(\.written.fallbacks) { console.say(fallback.line) }
     let seconds = Machine.seconds(since: began)
-    for fallback in result.fallbacks { console.say(fallback.line) }
 
-    let report = try text.map { text in
-      try Verification(
-        candidates: [ModelInput(opening: output)], reference: input, text: text,
-        options: WalkOptions(jobs: compute.threads, memory: compute.memory.bytes)
-      ).run(progress: console.progress())
+    let drift = try text.flatMap { text in
+      try made.isEmpty
+        ? nil
+        : Verification(
+          candidates: made.map { try ModelInput(opening: $0.path) }, reference: input, text: text,
+          options: WalkOptions(jobs: compute.threads, memory: compute.memory.bytes)
+        ).run(progress: console.progress())
     }
-
-    if shared.json {
-      Swift.print(
-        JSONText.object(
-          [
-            ("output", .string(output)), ("file_bytes", .int(result.fileBytes)),
-            ("bits_per_weight", .double(plan.bitsPerWeight)), ("tensors", .int(plan.entries.count)),
-            ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
-            ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
-            ("sha256", .string(result.sha256)),
-          ] + (!job.isCalibrated ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
-            + (report.map { [("verify", $0.json)] } ?? [])
-        ).text(indented: true))
-    } else {
-      Swift.print(
-        """
-        \(output): \(megabytes(result.fileBytes)), \(decimals(plan.bitsPerWeight, 2)) bits a weight, \
-        \(plan.entries.count) tensors, \(decimals(seconds, 1)) s
-        sha256 \(result.sha256)
-        """)
-      if let report { Swift.print("\n" + report.summary) }
-    }
+    let report = ConversionReport(
+      outputs: made, isOfSeveral: results.count > 1, seconds: seconds, isCalibrated: job.isCalibrated, drift: drift)
+    if !made.isEmpty { Swift.print(shared.json ? report.json.text(indented: true) : report.text) }
+    try complain(results)
   }
 
-  /// What is to be converted, and how.
-  private struct Job {
-    /// The model, its channels scaled if that was asked for.
-    var input: ModelInput
-    var plan: ConversionPlan
-    var rounding: Converter.Rounding
-    var state: RunState?
-    var isCalibrated = false
+  /// Says what failed; the first failure is thrown.
+  private func complain(_ results: [Result<Converter.Written, any Error>]) throws {
+    let failures = results.compactMap { result in
+      if case .failure(let error) = result { error } else { nil }
+    }
+    for error in failures.dropFirst() { Console.complain("quern: \(error)") }
+    if let first = failures.first { throw first }
   }
 
-  private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
-    func plan(_ input: ModelInput, _ importance: ImportanceMatrix?) throws -> ConversionPlan {
-      try ConversionPlan(
-        input, recipe: recipe, importance: importance, overriding: overrides.map { ($0.key, $0.value) })
-    }
-    let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
-    let calibration = try calibrating.text(for: input)
-    var job = Job(
-      input: input, plan: try plan(input, importance),
-      rounding: calibrating.rounding(importance: importance, text: calibration))
-    guard let calibration else { return job }
-    job.isCalibrated = true
-
-    let size = calibrating.targetBytes(job.plan)
-    if !dryRun {
-      job.state = try RunState(
-        beside: output,
-        identity: RunState.identity(
-          converting: input, job.plan, text: calibration, importance: importance,
-          options: calibrating.summary(job.rounding, targetBytes: size)),
-        resumes: !noResume)
-    }
-    if calibrating.awq {
-      let found = try ScalingRun(
-        input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
-      ).run(progress: console.progress())
-      console.say(
-        "channels scaled in \(found.scaled) of \(found.places) places: the error of what layers put out is "
-          + "\(decimals(found.error, 3)) of what it was")
-      job.input = found.input
-      job.rounding.importance = found.importance
-      job.plan = try plan(found.input, found.importance)
-    }
-    if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
-      job.plan = known
-    } else if let size {
-      job.plan = try allocate(size, job.plan, job.input, job.rounding, calibration, console)
-      if let state = job.state { try job.plan.saveTypes(in: state) }
-    }
-    return job
-  }
-
-  /// `plan` with the types that lose least within `size` bytes.
-  private func allocate(
-    _ size: Int, _ plan: ConversionPlan, _ input: ModelInput, _ rounding: Converter.Rounding, _ text: CalibrationText,
-    _ console: Console
-  ) throws -> ConversionPlan {
-    let scratch = try OutputFile(output + ".types", overwrites: true)
-    defer { scratch.discard() }
-    let result = try TypeAllocation(
-      plan, of: input, rounding: rounding, text: text, jobs: compute.threads, stateBytes: compute.memory.bytes / 2
-    ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
-    console.say(
-      "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
-        + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")
-    let recipe = result.measured.recipe.map { ", \(decimals($0, 6)) with those of --type" } ?? ""
-    console.say(
-      "rounded plainly, the model diverges by \(decimals(result.measured.chosen, 6)) nats with them\(recipe)"
-        + (result.keepsRecipe ? "; the types of --type stay" : ""))
-    return result.plan
-  }
-
-  private func print(_ plan: ConversionPlan) {
+  private func print(_ outputs: [ConversionJob.Output]) {
     guard !shared.json else {
-      Swift.print(plan.json(output: output).text(indented: true))
+      let plans = outputs.map { $0.plan.json(output: $0.path) }
+      Swift.print((plans.count == 1 ? plans[0] : .object([("outputs", .array(plans))])).text(indented: true))
       return
     }
-    var table = TextTable(columns: ["tensor", "from", "to", "shape", "bytes", "offset", ""])
-    for entry in plan.entries {
-      table.add([
-        printable(entry.source.name), entry.source.dtype.name, entry.type.name, entry.source.shape.description,
-        "\(entry.byteCount)", "\(entry.offset)", entry.note ?? "",
-      ])
-    }
-    Swift.print(table.text)
-    Swift.print(
-      "\(output) would have \(megabytes(plan.fileBytes)), \(decimals(plan.bitsPerWeight, 2)) bits a weight; nothing was written"
-    )
+    Swift.print(outputs.map { $0.plan.text(output: $0.path) }.joined(separator: "\n\n"))
   }
 }
 

@@ -17,7 +17,7 @@ import Quantization
       74 input or output failed, 75 try again.
       """,
     version: Version.current,
-    subcommands: [Inspect.self, Convert.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])
+    subcommands: [Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])
 
   static func main() {
     do {

@@ -6,7 +6,9 @@ import Quantization
 struct RecipeOptions: ParsableArguments {
   @Option(
     name: .shortAndLong,
-    help: ArgumentHelp("What to quantize to, such as Q4_K_M. (default: the input's own type)", valueName: "type"))
+    help: ArgumentHelp(
+      "What to quantize to, such as Q4_K_M; several with commas between them. (default: the input's own type)",
+      valueName: "type"))
   var type: String?
 
   @Option(
@@ -43,12 +45,17 @@ struct RecipeOptions: ParsableArguments {
     }
   }
 
-  func recipe(for input: ModelInput) throws -> Recipe {
-    if let recipe { return try Recipe(reading: recipe) }
-    return try Recipe(
-      fileType: type ?? FileType.native(of: input.model.tensors).name, isPure: pure,
-      outputTensorType: outputTensorType, tokenEmbeddingType: tokenEmbeddingType,
-      leavesOutputTensor: leaveOutputTensor, overrides: tensorTypes)
+  /// As `--type` lists them; none if it was not given.
+  var types: [String] { type?.split(separator: ",", omittingEmptySubsequences: false).map(String.init) ?? [] }
+
+  /// One for each type.
+  func recipes(for input: ModelInput) throws -> [Recipe] {
+    if let recipe { return [try Recipe(reading: recipe)] }
+    return try (type == nil ? [FileType.native(of: input.model.tensors).name] : types).map { type in
+      try Recipe(
+        fileType: type, isPure: pure, outputTensorType: outputTensorType, tokenEmbeddingType: tokenEmbeddingType,
+        leavesOutputTensor: leaveOutputTensor, overrides: tensorTypes)
+    }
   }
 
   static var typeTable: String {

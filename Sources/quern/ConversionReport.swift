@@ -1,0 +1,86 @@
+import Bytes
+import Conversion
+
+/// What `quern convert` says of what it made.
+struct ConversionReport {
+  /// An output that was published.
+  struct Output {
+    var plan: ConversionPlan
+    var written: Converter.Written
+
+    /// To open it by.
+    var path: String { written.files[0].path }
+  }
+
+  var outputs: [Output]
+  /// Whether more than one was asked for.
+  var isOfSeveral: Bool
+  var seconds: Double
+  var isCalibrated: Bool
+  var drift: DriftReport?
+
+  var json: JSONText {
+    let run: [(String, JSONText)] = [
+      ("seconds", .double(seconds)), ("bytes_read", .int(outputs.first?.written.bytesRead ?? 0)),
+      ("bytes_written", .int(outputs.reduce(0) { $0 + $1.written.fileBytes })),
+      ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
+    ]
+    let report = drift.map { [("verify", $0.json)] } ?? []
+    guard !isOfSeveral, let output = outputs.first else {
+      return .object([("outputs", .array(outputs.map { .object(members($0)) }))] + run + report)
+    }
+    return .object(members(output) + run + report)
+  }
+
+  private func members(_ output: Output) -> [(String, JSONText)] {
+    let files = output.written.files
+    return [
+      ("output", .string(output.path)), ("file_bytes", .int(output.written.fileBytes)),
+      ("bits_per_weight", .double(output.plan.bitsPerWeight)), ("tensors", .int(output.plan.entries.count)),
+      ("sha256", files.count == 1 ? .string(files[0].sha256) : .null), ("files", .array(files.map(\.json))),
+    ] + (isCalibrated ? [("without_feedback", .array(output.written.fallbacks.map(\.json)))] : [])
+  }
+
+  var text: String {
+    let made = outputs.map { output in
+      var lines = [
+        "\(output.path): \(megabytes(output.written.fileBytes)), \(decimals(output.plan.bitsPerWeight, 2)) bits a weight, "
+          + "\(output.plan.entries.count) tensors"
+          + (output.written.files.count > 1 ? " in \(output.written.files.count) files" : "")
+          + (isOfSeveral ? "" : ", \(decimals(seconds, 1)) s")
+      ]
+      for file in output.written.files {
+        lines.append("sha256 \(file.sha256)" + (output.written.files.count > 1 ? "  \(file.path)" : ""))
+      }
+      return lines.joined(separator: "\n")
+    }
+    let time = isOfSeveral ? ["all in \(decimals(seconds, 1)) s"] : []
+    return (made + time + (drift.map { ["\n" + $0.summary] } ?? [])).joined(separator: "\n")
+  }
+}
+
+extension ConversionPlan {
+  /// For `--dry-run`: a row a tensor.
+  func text(output: String) -> String {
+    let names = OutputSet.names(output, layouts)
+    var table = TextTable(
+      columns: ["tensor", "from", "to", "shape", "bytes"] + (names.count > 1 ? ["file"] : []) + ["offset", ""])
+    for entry in entries {
+      table.add(
+        [
+          printable(entry.source.name), entry.source.dtype.name, entry.type.name, entry.source.shape.description,
+          "\(entry.byteCount)",
+        ] + (names.count > 1 ? ["\(entry.file + 1)"] : []) + ["\(entry.offset)", entry.note ?? ""])
+    }
+    var lines = [table.text]
+    if names.count > 1 {
+      for (name, layout) in zip(names, layouts) {
+        lines.append("\(name): \(megabytes(layout.fileSize)), \(layout.entries.count) tensors")
+      }
+    }
+    lines.append(
+      "\(names[0]) would have \(megabytes(fileBytes))\(names.count > 1 ? " with the \(names.count - 1) others" : ""), "
+        + "\(decimals(bitsPerWeight, 2)) bits a weight; nothing was written")
+    return lines.joined(separator: "\n")
+  }
+}
