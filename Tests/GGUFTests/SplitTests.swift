@@ -45,6 +45,40 @@ import Testing
     #expect(try code(folder.write("model.gguf", shard(0, of: 2))) == .name)
   }
 
+  private func message(_ path: String) -> String {
+    do {
+      _ = try GGUFModel(opening: path)
+      return "opened"
+    } catch { return "\(error)" }
+  }
+
+  @Test func whatIsMissingIsNamed() throws {
+    let folder = try TemporaryFolder()
+    let first = try folder.write("m-00001-of-00004.gguf", shard(0, of: 4))
+    #expect(message(first).contains("3 are not") && message(first).contains("m-00003-of-00004.gguf"))
+    try folder.write("m-00002-of-00004.gguf", shard(1, of: 4, name: "v"))
+    try folder.write("m-00004-of-00004.gguf", shard(3, of: 4, name: "x"))
+    #expect(message(first).contains("one is not") && message(first).contains("m-00003-of-00004.gguf"))
+    #expect(!message(first).contains("m-00002"))
+    // From whichever file it is opened.
+    #expect(message(folder.path("m-00004-of-00004.gguf")).contains("m-00003-of-00004.gguf"))
+  }
+
+  /// Of a set of another model under the right name and number: the totals differ.
+  @Test func aFileOfAnotherSetIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let first = try folder.write("m-00001-of-00002.gguf", shard(0, of: 2, tensors: 2))
+    let second = try folder.write("m-00002-of-00002.gguf", shard(1, of: 2, tensors: 9, name: "v"))
+    for path in [first, second] {
+      #expect(code(path) == .missing)
+      #expect(message(path).contains("of 9 tensors") && message(path).contains("of 2"))
+    }
+    try folder.write("m-00002-of-00002.gguf", shard(1, of: 2, name: "v"))
+    #expect(code(first) == .missing)
+    try folder.write("m-00002-of-00002.gguf", shard(1, of: 2, tensors: 2, name: "v"))
+    #expect(code(first) == nil)
+  }
+
   @Test func aTensorInTwoFilesIsRefused() throws {
     let folder = try TemporaryFolder()
     let first = try folder.write("m-00001-of-00002.gguf", shard(0, of: 2))
@@ -70,6 +104,18 @@ import Testing
     #expect(model.files.count == 1)
     #expect(model.metadata.keys.isEmpty)
     #expect(model.tensors.count == 1)
+    #expect(!model.isSet && model.name == "merged")
+  }
+
+  /// llama-gguf-split writes such a set when everything fits.
+  @Test func aSetOfOneIsASet() throws {
+    let tensors = [(name: "w", dtype: DType.f32, shape: try Shape([8]))]
+    let one = try GGUFLayout.set(metadata: Metadata(), tensors: tensors, limits: .none, keepsOne: true)
+    #expect(one.count == 1 && one[0].metadata.keys == ["split.no", "split.tensors.count", "split.count"])
+    let folder = try TemporaryFolder()
+    let path = try folder.write("m-00001-of-00001.gguf", one[0].header + [UInt8](repeating: 0, count: 32))
+    let model = try GGUFModel(opening: path)
+    #expect(model.isSet && model.name == "m" && model.metadata.keys.isEmpty)
   }
 
   @Test func sizesDecideWhereASetIsCut() throws {

@@ -18,7 +18,7 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
   cp "$here/requirements.txt" "$venv/requirements.done"
 fi
 
-tools=(llama-quantize llama-perplexity llama-imatrix)
+tools=(llama-quantize llama-perplexity llama-imatrix llama-gguf-split)
 missing=
 for tool in "${tools[@]}"; do [ -x "$venv/llama.cpp/build/bin/$tool" ] || missing=1; done
 if [ -n "$missing" ]; then

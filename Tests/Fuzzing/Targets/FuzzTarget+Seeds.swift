@@ -16,6 +16,7 @@ extension FuzzTarget {
     case .safetensors: ["safetensors/golden.safetensors"]
     case .torch: ["torch/zip.pt", "torch/old.pt", "torch/legacy.pt", "torch/deflated.pt", "torch/training.pt"]
     case .gguf: ["gguf/everything.gguf"] + (1...3).map { "gguf/set-0000\($0)-of-00003.gguf" }
+    case .splitSet: ["gguf/set-00002-of-00003.gguf"]
     case .tokenizer: ["tokens/byte-fallback.json"]
     case .sentencepiece:
       ["bpe", "bpe-user-defined", "unigram", "unigram-no-bytes"].map { "tokens/\($0).model" }

@@ -12,7 +12,7 @@ import Tokenizers
 ///
 /// The law of each: whatever the bytes are, they are read or refused with an `InputError`, in bounded time and memory.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist, tasks,
+  case safetensors, torch, pickle, gguf, splitSet, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist, tasks,
     logits
 
   /// Reads `bytes` as what the target reads.
@@ -27,6 +27,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       case .torch: try FuzzTarget.checkpoint(folder.write("pytorch_model.bin", bytes))
       case .pickle: try FuzzTarget.checkpoint(folder.write("pytorch_model.bin", FuzzTarget.archive(bytes)))
       case .gguf: try FuzzTarget.gguf(folder.write("model.gguf", bytes))
+      case .splitSet: try FuzzTarget.splitSet(bytes, folder)
       case .imatrix: _ = try ImportanceMatrix(reading: folder.write("imatrix", bytes))
       case .tokenizer:
         try FuzzTarget.tokenize(Tokenizer(TokenizerSources(tokenizer: JSONDocument(parsing: bytes).root)))
@@ -68,6 +69,20 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     try model.checkModel()
     try tokenize(Tokenizer(metadata: model.metadata))
     _ = try ModelSource(metadata: model.metadata, tensors: model.tensors, file: path)
+  }
+
+  /// The second of three files of a set, the others right; merged when it is accepted.
+  private static func splitSet(_ bytes: [UInt8], _ folder: TemporaryFolder) throws {
+    let names = (0..<3).map { GGUFLayout.setFileName("set", $0, of: 3) }
+    for name in [names[0], names[2]] where try !folder.names().contains(name) {
+      try folder.write(name, RandomAccessFile(Fixtures.path("gguf/\(name)")).readAll(limit: 1 << 20))
+    }
+    try folder.write(names[1], bytes)
+    let merging = try Repacking(merging: folder.path(names[1]))
+    guard merging.fileBytes <= 1 << 24 else { return }
+    _ = try merging.run(
+      into: OutputSet(folder.path("merged.gguf"), merging.layouts, overwrites: true), jobs: 1)
+    _ = try GGUFModel(opening: folder.path("merged.gguf"))
   }
 
   private static let sample = "The  quick\tbrown fox, 1234567 jumps; naïve café 東京 🦊\n\n<|eot_id|> it's a=b\r\n"

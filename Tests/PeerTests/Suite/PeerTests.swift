@@ -60,6 +60,12 @@ struct PeerTests {
     try Peers.run("conversions.py", [venv, CommandRun.quern, tiny])
   }
 
+  /// The same files as llama-gguf-split, read by it and by llama-quantize, and its own read by us.
+  @Test func splitsAndMergesAsLlamaGgufSplit() throws {
+    try Peers.run(
+      "splits.py", [venv, CommandRun.quern, tiny] + (PeerTests.hasSmolLM2 && Peers.isThorough ? [venv + "/smollm2"] : []))
+  }
+
   /// Conversion, quantizing, logits and perplexity of small random Llamas, Mistrals and Mixtrals.
   @Test func treatsEveryFamilyAsItsPeersDo() throws {
     try Peers.run(
