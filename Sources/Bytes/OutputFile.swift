@@ -1,71 +1,225 @@
+import Synchronization
+
 /// A file written under a temporary name in the folder of its final one, which it takes only when it is complete and on
 /// the disk. Until `publish()` returns, whatever stood under the final name still stands there.
 ///
-/// Writes at disjoint offsets may come from many threads at once.
+/// The temporary file of `NAME` is `.NAME.partial`, locked while it is written: of two processes that make the same output
+/// the second is told at once, and what a dead one left is in nobody's way. A file that is let go of without being
+/// published is removed, unless an earlier run had left something in it.
+///
+/// Writes may come from many threads at once; a byte is written once.
 public final class OutputFile: Sendable {
   /// The final name.
   public let path: String
+  /// Bytes that an earlier run left in the temporary file; 0 when there was none.
+  public let leftBytes: Int
   private let temporaryPath: String
   private let descriptor: Int32
+  /// Open from the start, so that it can be synced at the end.
+  private let folder: Int32
   private let overwrites: Bool
+  /// What was written and not read back.
+  private let unproved = Mutex<[Piece]>([])
+  private let state = Mutex(State())
 
-  /// Creates the temporary file.
-  /// - Parameter overwrites: whether a file under the final name may be replaced.
-  /// - Throws: `InputError` `PATH` when the final name is taken and may not be, `SystemError` when the folder cannot be
-  ///   written.
-  public init(_ path: String, overwrites: Bool = false) throws {
+  private struct State {
+    var fate = Fate.open
+    var isSpoilt = false
+    /// Whether it has its final name beside the temporary one.
+    var hasTwoNames = false
+  }
+
+  private enum Fate { case open, published, kept, discarded }
+
+  /// A range of the file and the hash of what belongs there.
+  private struct Piece {
+    var offset: Int
+    var count: Int
+    var hash: UInt64
+  }
+
+  /// Creates the temporary file, or takes over the one that an earlier run left.
+  /// - Parameters:
+  ///   - overwrites: whether a file under the final name may be replaced.
+  ///   - resumes: whether what an earlier run left stays in the file.
+  /// - Throws: `InputError` `PATH` when the final name is taken and may not be, `LOCKED` when another process is making
+  ///   the same file; `SystemError` when the folder cannot be written.
+  public init(_ path: String, overwrites: Bool = false, resumes: Bool = false) throws {
     guard !path.isEmpty, !path.utf8.contains(0) else {
       throw InputError(.path, "not a usable file name", file: path)
     }
-    if let status = try SystemCalls.status(at: path) {
-      guard overwrites else {
-        throw InputError(.path, "exists already", file: path, remedy: "use --force to replace it, or another name")
-      }
-      guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
-    }
+    try OutputFile.refuse(path, overwrites: overwrites)
     self.path = path
     self.overwrites = overwrites
-    let (folder, name) = OutputFile.split(path)
-    temporaryPath = folder + ".\(name).partial-\(SystemCalls.processID)"
-    try? SystemCalls.unlink(temporaryPath)  // left by a dead process that had our id
-    descriptor = try SystemCalls.create(temporaryPath)
+    let folderPath = OutputFile.split(path).folder
+    temporaryPath = OutputFile.temporaryPath(of: path)
+    folder = try SystemCalls.openFolder(folderPath.isEmpty ? "." : folderPath)
+    do {
+      descriptor = try OutputFile.lockedFile(temporaryPath, for: path)
+    } catch {
+      try? SystemCalls.close(folder, path: path)
+      throw error
+    }
+    do {
+      // Another process may have published in the meantime.
+      try OutputFile.refuse(path, overwrites: overwrites)
+      if !resumes { try SystemCalls.truncate(descriptor, to: 0, path: temporaryPath) }
+      leftBytes = try SystemCalls.status(of: descriptor, path: temporaryPath).size
+    } catch {
+      for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
+      throw error
+    }
   }
 
-  public func setSize(_ size: Int) throws {
-    try SystemCalls.truncate(descriptor, to: size, path: temporaryPath)
+  deinit {
+    if leftBytes == 0 { discard() }
+    for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
   }
+
+  /// - Throws: `PATH` when the final name is taken and may not be.
+  package static func refuse(_ path: String, overwrites: Bool) throws {
+    guard let status = try SystemCalls.status(at: path) else { return }
+    guard overwrites else {
+      throw InputError(.path, "exists already", file: path, remedy: "use --force to replace it, or another name")
+    }
+    guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
+  }
+
+  /// The file at `path`, made if need be, which nobody else has open under this lock.
+  private static func lockedFile(_ path: String, for output: String) throws -> Int32 {
+    while true {
+      let descriptor = try SystemCalls.openOrCreate(path)
+      do {
+        guard SystemCalls.lock(descriptor) else { throw locked(output) }
+        let status = try SystemCalls.status(of: descriptor, path: path)
+        guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
+        // Since it was opened, whoever had the lock may have published or removed it.
+        if try SystemCalls.status(at: path).map({ $0.device == status.device && $0.inode == status.inode }) == true {
+          // A second name: it was published by a process that was killed before it could take this one away.
+          if try SystemCalls.extent(of: descriptor, path: path).names == 1 { return descriptor }
+          try SystemCalls.unlink(path)
+        }
+      } catch {
+        try? SystemCalls.close(descriptor, path: path)
+        throw error
+      }
+      try? SystemCalls.close(descriptor, path: path)
+    }
+  }
+
+  static func locked(_ path: String) -> InputError {
+    InputError(.locked, "another process is writing it", file: path, remedy: "wait for it, or give another name")
+  }
+
+  /// Bytes of the file system that the file takes when it has `size`, besides those that it takes already.
+  public func missingBytes(for size: Int) throws -> Int {
+    max(0, size - (try SystemCalls.extent(of: descriptor, path: path).bytes))
+  }
+
+  /// Gives the file its size, and takes the space for it where the file system lets it.
+  /// - Parameter others: bytes that will be written to the same file system beside it.
+  /// - Throws: `SystemError` `ENOSPC` when there is less room than is needed besides what the file takes already.
+  public func reserve(_ size: Int, others: Int = 0) throws {
+    let free = try SystemCalls.freeBytes(descriptor, path: path)
+    let needed = try missingBytes(for: size) + others
+    guard needed <= free else {
+      throw SystemError(
+        "make room for", path: path, errno: SystemError.noSpace,
+        remedy: "\(needed) bytes are needed and \(free) free: free \(needed - free) more, or write elsewhere")
+    }
+    try SystemCalls.truncate(descriptor, to: size, path: path)
+    try SystemCalls.reserve(descriptor, size: size, path: path)
+  }
+
+  /// Empties it of what an earlier run left.
+  public func clear() throws { try SystemCalls.truncate(descriptor, to: 0, path: path) }
 
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws {
+    let piece = Piece(offset: offset, count: bytes.count, hash: unsafe OutputFile.hash(bytes))
     try unsafe SystemCalls.write(descriptor, bytes, at: offset, path: temporaryPath)
+    unproved.withLock { $0.append(piece) }
   }
 
   public func write(_ bytes: RawSpan, at offset: Int) throws {
     try unsafe bytes.withUnsafeBytes { try unsafe write($0, at: offset) }
   }
 
-  /// Reads back what was written; for checks before publishing.
+  /// Reads back what was written.
   public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     try unsafe SystemCalls.read(descriptor, into: buffer, at: offset, path: temporaryPath)
   }
 
-  /// Syncs the file, gives it its final name and syncs the folder. On an error the temporary file is removed.
-  public func publish() throws { try OutputFile.publish([self]) }
-
-  /// Removes the temporary file; the final name is left as it was.
-  public func discard() {
-    try? SystemCalls.unlink(temporaryPath)
-    try? SystemCalls.close(descriptor, path: temporaryPath)
+  /// What was written before the call is on the disk when it returns: synced, and read again from there.
+  /// - Throws: `SystemError`. The file is not to be trusted after that, and `isSpoilt`.
+  public func settle() throws {
+    let pieces = unproved.withLock { pieces in
+      defer { pieces = [] }
+      return pieces
+    }
+    do {
+      try SystemCalls.syncData(descriptor, path: path)
+      SystemCalls.dropCache(descriptor)
+      var buffer = [UInt8](repeating: 0, count: pieces.reduce(0) { max($0, $1.count) })
+      for piece in pieces {
+        try unsafe buffer.withUnsafeMutableBytes { buffer in
+          let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<piece.count])
+          guard try unsafe read(at: piece.offset, into: part) == piece.count,
+            unsafe OutputFile.hash(UnsafeRawBufferPointer(part)) == piece.hash
+          else {
+            throw SystemError(
+              "find again what was written to", path: path, errno: SystemError.inputOutput,
+              remedy: "the \(piece.count) bytes at \(piece.offset) are others on the disk: check it")
+          }
+        }
+      }
+    } catch {
+      state.withLock { $0.isSpoilt = true }
+      throw error
+    }
   }
 
-  /// What is written is on the disk when this returns.
-  func sync() throws { try SystemCalls.sync(descriptor, path: path) }
+  /// Whether a sync has failed, or other bytes were found than were written: nothing in the file is worth keeping.
+  public var isSpoilt: Bool { state.withLock { $0.isSpoilt } }
 
-  /// Gives the file its final name; what stood under it is replaced if that is allowed.
+  /// Settles the file, gives it its final name and syncs the folder.
+  /// - Throws: `SystemError`; the temporary file is still there then, unless only the folder could not be synced.
+  public func publish() throws { try OutputFile.publish([self]) }
+
+  /// Whether the file has its final name.
+  public var isPublished: Bool { state.withLock { $0.fate == .published } }
+
+  /// Removes the temporary file; the final name is left as it was. Does nothing when the file was published or kept.
+  public func discard() {
+    let wasOpen = state.withLock { state in
+      defer { if state.fate == .open { state.fate = .discarded } }
+      return state.fate == .open
+    }
+    if wasOpen { try? SystemCalls.unlink(temporaryPath) }
+  }
+
+  /// Lets the temporary file stay for a later run to go on with.
+  public func keep() { state.withLock { if $0.fate == .open { $0.fate = .kept } } }
+
+  /// Gives the file its final name; without `overwrites` only if nobody else took it meanwhile. The temporary name stays where
+  /// a file can have two.
   func takeName() throws {
-    if overwrites {
+    guard !overwrites else { return try SystemCalls.rename(temporaryPath, to: path) }
+    do {
+      try SystemCalls.link(temporaryPath, to: path)
+      state.withLock { $0.hasTwoNames = true }
+    } catch {
+      if try SystemCalls.status(at: path) != nil { throw error }
       try SystemCalls.rename(temporaryPath, to: path)
+    }
+  }
+
+  /// Undoes `takeName`. What stood under the final name before is not brought back.
+  func giveUpName() throws {
+    if state.withLock({ $0.hasTwoNames }) {
+      try SystemCalls.unlink(path)
+      state.withLock { $0.hasTwoNames = false }
     } else {
-      try claim()
+      try SystemCalls.rename(path, to: temporaryPath)
     }
   }
 
@@ -77,25 +231,26 @@ public final class OutputFile: Sendable {
     return true
   }
 
-  /// Takes `takeName` back, unless that may have replaced another file: then a new one is better than none.
-  func giveUpName() { if !overwrites { try? SystemCalls.unlink(path) } }
-
-  func close() throws { try SystemCalls.close(descriptor, path: path) }
-
-  var folder: String {
-    let folder = OutputFile.split(path).folder
-    return folder.isEmpty ? "." : folder
+  /// It has its name: the temporary one is needed no more.
+  func markPublished() {
+    let hasTwoNames = state.withLock { state in
+      state.fate = .published
+      return state.hasTwoNames
+    }
+    // Where it was renamed, the temporary name may be another process's by now.
+    if hasTwoNames { try? SystemCalls.unlink(temporaryPath) }
   }
 
-  /// Takes the final name only if nobody else took it meanwhile; file systems without hard links fall back to renaming.
-  private func claim() throws {
-    do {
-      try SystemCalls.link(temporaryPath, to: path)
-      try SystemCalls.unlink(temporaryPath)
-    } catch {
-      if try SystemCalls.status(at: path) != nil { throw error }
-      try SystemCalls.rename(temporaryPath, to: path)
-    }
+  func syncFolder() throws { try SystemCalls.sync(folder, path: path) }
+
+  static func temporaryPath(of path: String) -> String {
+    let (folder, name) = split(path)
+    return folder + ".\(name).partial"
+  }
+
+  private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    let bytes = unsafe bytes.bindMemory(to: UInt8.self).span
+    return ByteHash.hash(bytes, 0, bytes.count, seed: ByteHash.currentSeed)
   }
 
   /// `("a/b/", "c")` of `a/b/c`.

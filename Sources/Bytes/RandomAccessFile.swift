@@ -5,6 +5,8 @@ public final class RandomAccessFile: Sendable {
   public let path: String
   /// Bytes, when opened.
   public let size: Int
+  /// What `path` leads to.
+  private let target: String
   private let descriptor: Int32
   private let opened: SystemCalls.Status
 
@@ -20,7 +22,7 @@ public final class RandomAccessFile: Sendable {
     guard status.isRegular else {
       throw InputError(.path, status.isDirectory ? "is a folder, not a file" : "is not a regular file", file: path)
     }
-    self.path = path
+    (self.path, self.target) = (path, target)
     descriptor = try SystemCalls.openForReading(target)
     do {
       opened = try SystemCalls.status(of: descriptor, path: path)
@@ -76,9 +78,11 @@ public final class RandomAccessFile: Sendable {
   /// Changes when the file is written to.
   package var stamp: String { "\(size) \(opened.modifiedSeconds).\(opened.modifiedNanoseconds)" }
 
-  /// - Throws: `InputError` `CHANGED` when the file was written to or cut since it was opened.
+  /// - Throws: `InputError` `CHANGED` when the file was written to or cut since it was opened, or another stands in its
+  ///   place.
   public func checkUnchanged() throws {
     guard try SystemCalls.status(of: descriptor, path: path) == opened else { throw changed("size or time differ") }
+    guard try SystemCalls.status(at: target) == opened else { throw changed("it was removed or replaced") }
   }
 
   private func truncated(_ offset: Int, _ count: Int) -> InputError {

@@ -30,6 +30,8 @@ public struct ConversionPlan: Sendable {
   public let metadata: Metadata
   public let entries: [Entry]
   private let limits: SplitLimits
+  /// Bytes of the files before each.
+  private let fileStarts: [Int]
 
   /// - Parameter decisions: of each tensor, in their order.
   /// - Throws: what the layout refuses.
@@ -40,6 +42,9 @@ public struct ConversionPlan: Sendable {
       metadata: metadata, tensors: zip(tensors, decisions).map { ($0.name, $1.type, $0.shape) }, limits: limits)
     self.metadata = metadata
     self.limits = limits
+    var starts = [0]
+    for layout in layouts { starts.append(starts[starts.count - 1] + layout.fileSize) }
+    fileStarts = starts
     let places = layouts.enumerated().flatMap { number, layout in layout.entries.map { (number, $0) } }
     entries = zip(zip(tensors, decisions), places).map { pair, place in
       Entry(
@@ -90,11 +95,27 @@ public struct ConversionPlan: Sendable {
     var rows: Range<Int>
   }
 
+  /// Where a piece stands in the output, whose files are counted through.
+  func place(of item: Item) -> Range<Int> {
+    let entry = entries[item.entry]
+    let rowBytes = entry.byteCount / max(1, entry.source.rows)
+    let start = fileStarts[entry.file] + entry.offset
+    return start + item.rows.lowerBound * rowBytes..<start + item.rows.upperBound * rowBytes
+  }
+
+  /// Whether the first header or a piece ends at `position`.
+  func hasPiece(endingAt position: Int) -> Bool {
+    position == layouts[0].header.count
+      || items(of: entries.indices).contains { place(of: $0).upperBound == position }
+  }
+
+  static let weightsInPiece = 1 << 18
+
   /// The tensors `range` in pieces of about 260,000 weights, in the order of the file.
   func items(of range: Range<Int>) -> [Item] {
     range.flatMap { index in
       let tensor = entries[index].source
-      let step = max(1, (1 << 18) / max(1, tensor.columns))
+      let step = max(1, ConversionPlan.weightsInPiece / max(1, tensor.columns))
       // No item crosses from one expert's matrix into the next: each has an importance of its own.
       let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
       return stride(from: 0, to: tensor.rows, by: matrix).flatMap { start in

@@ -12,54 +12,63 @@ extension Converter {
   }
 
   /// Grinds the tensors `range` and appends them to every output.
-  /// - Parameter rounded: tensors that are made already, by name.
+  /// - Parameters:
+  ///   - starts: of each output, what comes before it is there already.
+  ///   - rounded: tensors that are made already, by name.
   /// - Throws: what concerns the input, and the error of the first output when all have failed.
   func write(
-    _ range: Range<Int>, replacing rounded: [String: Tensor] = [:], into sinks: [OutputSink],
-    progress: ProgressHandler?
+    _ range: Range<Int>, from starts: [Int] = [0], replacing rounded: [String: Tensor] = [:],
+    into sinks: [OrderedOutput], progress: ProgressHandler?
   ) throws {
-    let items = plans[0].items(of: range)
+    let outputs = zip(plans, zip(sinks, starts)).map { Output(plan: $0, sink: $1.0, start: $1.1) }
+    let items = plans[0].items(of: range).filter { item in outputs.contains { $0.lacks(item) } }
     let total = plans.reduce(0) { $0 + $1.fileBytes }
-    // Several outputs share the memory of one.
-    try OrderedPipeline(jobs: jobs, window: 16 * jobs / plans.count).run(
+    try OrderedPipeline(jobs: jobs, window: plans.window(jobs: jobs, memory: memory)).run(
       count: items.count,
       makeScratch: { Scratch() },
       produce: { index, scratch in
         let source = plans[0].entries[items[index].entry].source
-        return try produce(items[index], from: rounded[source.name] ?? source, for: sinks, with: &scratch)
+        return try produce(items[index], from: rounded[source.name] ?? source, for: outputs, with: &scratch)
       },
       deliver: { index, blocks in
-        for output in sinks.indices {
-          deliver(blocks[output], of: items[index], entry: plans[output].entries[items[index].entry], to: sinks[output])
-        }
+        for (output, blocks) in zip(outputs, blocks) { output.append(blocks, of: items[index]) }
         if sinks.allSatisfy({ $0.failure != nil }), let failure = sinks[0].failure { throw failure }
-        progress?(
-          Progress("quantizing", unit: .bytes, done: sinks.reduce(0) { $0 + $1.written }, total: total))
+        progress?(Progress("quantizing", unit: .bytes, done: sinks.reduce(0) { $0 + $1.position }, total: total))
       })
   }
 
-  private func deliver(
-    _ blocks: Blocks, of item: ConversionPlan.Item, entry: ConversionPlan.Entry, to sink: OutputSink
-  ) {
-    guard sink.failure == nil else { return }
-    do {
-      let bytes = try blocks.get()
-      let rowBytes = bytes.count / item.rows.count
-      try sink.append(bytes, file: entry.file, at: entry.offset + item.rows.lowerBound * rowBytes)
-    } catch { sink.fail(error) }
+  /// One of the outputs, under way.
+  private struct Output {
+    let plan: ConversionPlan
+    let sink: OrderedOutput
+    /// What comes before it is there already.
+    let start: Int
+
+    func lacks(_ item: ConversionPlan.Item) -> Bool { plan.place(of: item).lowerBound >= start }
+
+    /// - Parameter blocks: `nil` when it does not lack them, or does not want them any more.
+    func append(_ blocks: Blocks?, of item: ConversionPlan.Item) {
+      guard let blocks, sink.failure == nil else { return }
+      do {
+        let bytes = try blocks.get()
+        let entry = plan.entries[item.entry]
+        let rowBytes = bytes.count / item.rows.count
+        try sink.append(bytes, file: entry.file, at: entry.offset + item.rows.lowerBound * rowBytes)
+      } catch { sink.fail(error) }
+    }
   }
 
   /// rows of W (rows, columns) as stored -> the same rows in the type of each output, made once a type.
   /// - Throws: what concerns the input, and so all outputs.
   private func produce(
-    _ item: ConversionPlan.Item, from tensor: Tensor, for sinks: [OutputSink], with scratch: inout Scratch
-  ) throws -> [Blocks] {
+    _ item: ConversionPlan.Item, from tensor: Tensor, for outputs: [Output], with scratch: inout Scratch
+  ) throws -> [Blocks?] {
     let stored = try tensor.read(rows: item.rows)
     var isDecoded = false
     var made: [DType: Blocks] = [:]
-    return try zip(plans, sinks).map { plan, sink in
-      if let failure = sink.failure { return .failure(failure) }
-      let entry = plan.entries[item.entry]
+    return try outputs.map { output in
+      guard output.sink.failure == nil, output.lacks(item) else { return nil }
+      let entry = output.plan.entries[item.entry]
       if let blocks = made[entry.type] { return blocks }
       let isCopied = tensor.dtype == entry.type
       if !isDecoded, !isCopied || tensor.dtype.isFloatingPoint {

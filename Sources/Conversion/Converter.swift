@@ -10,6 +10,8 @@ public struct Converter: Sendable {
   public let plans: [ConversionPlan]
   public let jobs: Int
   let rounding: Rounding
+  /// Bytes to stay within.
+  let memory: Int
 
   /// How weights become blocks.
   public struct Rounding: Sendable {
@@ -59,25 +61,30 @@ public struct Converter: Sendable {
     }
   }
 
-  public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding()) {
-    self.init(plans: [plan], jobs: jobs, rounding: rounding)
+  public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding(), memory: Int = 4 << 30) {
+    self.init(plans: [plan], jobs: jobs, rounding: rounding, memory: memory)
   }
 
   /// - Parameters:
   ///   - plans: at least one; one if weights are rounded with error feedback, which depends on all types at once.
-  public init(plans: [ConversionPlan], jobs: Int, rounding: Rounding = Rounding()) {
+  public init(plans: [ConversionPlan], jobs: Int, rounding: Rounding = Rounding(), memory: Int = 4 << 30) {
     precondition(!plans.isEmpty && (plans.count == 1 || rounding.feedback == nil), "one plan to round with feedback")
     precondition(
       plans.allSatisfy { $0.entries.elementsEqual(plans[0].entries) { $0.source.name == $1.source.name } },
       "plans of different models")
-    (self.plans, self.jobs, self.rounding) = (plans, jobs, rounding)
+    (self.plans, self.jobs, self.rounding, self.memory) = (plans, jobs, rounding, memory)
   }
+
+  /// - Throws: `LIMIT` when the memory is too little for the plans.
+  public func checkMemory() throws { _ = try plans.window(jobs: jobs, memory: memory) }
 
   /// What was written.
   public struct Written: Sendable {
     /// One, or the members of a split set.
     public var files: [WrittenFile]
     public var bytesRead: Int
+    /// Of the output, made by an earlier run that did not end.
+    public var resumedBytes: Int
     /// What was rounded plainly although feedback was asked for.
     public var fallbacks: [FeedbackFallback] = []
 
@@ -86,64 +93,86 @@ public struct Converter: Sendable {
     public var sha256: String { files[0].sha256 }
   }
 
+  /// What is to be made of a plan.
+  public struct Target {
+    public var output: OutputSet
+    /// Keeps what was done, for the same run to go on with; removed when the output is published.
+    public var state: RunState?
+
+    public init(_ output: OutputSet, state: RunState? = nil) { (self.output, self.state) = (output, state) }
+  }
+
+  /// Long enough not to be felt, short enough that nothing to speak of is done twice.
+  public static let saveInterval = Duration.seconds(1)
+
   /// Writes the one planned file to `output` and publishes it.
   /// - Throws: also what the list below holds in the place of an output.
   public func run(
-    into output: OutputFile, checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
+    into output: OutputFile, checking input: ModelInput, state: RunState? = nil,
+    saveInterval: Duration = Converter.saveInterval, progress: ProgressHandler? = nil
   ) throws -> Written {
-    try run(into: [OutputSet(output)], checking: input, state: state, progress: progress)[0].get()
+    try run(
+      into: [Target(OutputSet(output), state: state)], checking: input, saveInterval: saveInterval, progress: progress)[0]
+      .get()
   }
 
   /// Makes every output and publishes it as a whole. Its bytes do not depend on what else is made.
   /// - Parameters:
-  ///   - outputs: one for each plan.
-  ///   - state: keeps the blocks that error feedback has rounded, and removed when the output is published.
+  ///   - targets: one for each plan.
+  ///   - saveInterval: at least so much time passes between two savings of what was written. Blocks that error feedback has
+  ///     rounded are saved one by one.
   /// - Returns: for each output what was written, or why it was not: weights that its type cannot hold, a failed write.
-  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; errors of reading. No output is
-  ///   made then. The temporary files of what is not made are removed, and what stood under the final name still stands.
+  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; `CHANGED` when the input was
+  ///   written to meanwhile; `Interrupted`; errors of reading. No output is made then, and what stood under the final names
+  ///   still stands.
   public func run(
-    into outputs: [OutputSet], checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
+    into targets: [Target], checking input: ModelInput, saveInterval: Duration = Converter.saveInterval,
+    progress: ProgressHandler? = nil
   ) throws -> [Result<Written, any Error>] {
-    precondition(outputs.count == plans.count, "an output for every plan")
+    precondition(targets.count == plans.count, "a target for every plan")
+    let sinks = zip(targets, plans).map { target, plan in
+      OrderedOutput(
+        target.output, plan.layouts, state: rounding.feedback == nil ? target.state : nil, interval: saveInterval)
+    }
     let made: [Result<Written, any Error>]
     do {
-      made = try grind(input.model, into: outputs, state, progress)
+      made = try grind(input.model, into: sinks, targets[0].state, progress)
       try input.checkUnchanged()
     } catch {
-      for output in outputs { output.discard() }
+      for sink in sinks { sink.abandon(after: sink.failure ?? error) }
       throw error
     }
-    let published = zip(outputs, made).map { output, made in
+    return zip(zip(targets, sinks), made).map { target, made in
       Result {
-        guard case .success(let written) = made else {
-          output.discard()
-          return try made.get()
+        do {
+          let written = try made.get()
+          try target.0.output.publish()
+          try target.0.state?.remove()
+          return written
+        } catch {
+          target.1.abandon(after: error)
+          throw error
         }
-        // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
-        try output.publish()
-        return written
       }
     }
-    if published.allSatisfy({ (try? $0.get()) != nil }) { try state?.remove() }
-    return published
   }
 
   private func grind(
-    _ model: ModelSource, into outputs: [OutputSet], _ state: RunState?, _ progress: ProgressHandler?
+    _ model: ModelSource, into sinks: [OrderedOutput], _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> [Result<Written, any Error>] {
-    let sinks = try zip(outputs, plans).map { try OutputSink($0, $1.layouts) }
+    let starts = try zip(sinks, plans).map { sink, plan in try sink.begin(plan.hasPiece(endingAt:)) }
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sinks, state, progress)
+      fallbacks = try grind(model, with: feedback, into: sinks[0], state, progress)
     } else {
-      try write(0..<plans[0].entries.count, into: sinks, progress: progress)
+      try write(0..<plans[0].entries.count, from: starts, into: sinks, progress: progress)
     }
     let total = plans.reduce(0) { $0 + $1.fileBytes }
     progress?(Progress("quantizing", unit: .bytes, done: total, total: total))
-    return zip(sinks, plans).map { sink, plan in
+    return zip(zip(sinks, starts), plans).map { sink, plan in
       Result {
-        if let failure = sink.failure { throw failure }
-        return Written(files: sink.finish(), bytesRead: plan.sourceBytes, fallbacks: fallbacks)
+        Written(
+          files: try sink.0.finish(), bytesRead: plan.sourceBytes, resumedBytes: sink.1, fallbacks: fallbacks)
       }
     }
   }
@@ -151,24 +180,24 @@ public struct Converter: Sendable {
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sinks: [OutputSink], _ state: RunState?, _ progress: ProgressHandler?
+    into sink: OrderedOutput, _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
     let plan = plans[0]
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
-    try write(0..<written, into: sinks, progress: nil)
+    try write(0..<written, into: [sink], progress: nil)
     let run = FeedbackRun(
       model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
     try run.run(progress: progress, finished: { try state?.layer($0, of: plan) }) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(
-        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: sinks,
+        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: [sink],
         progress: nil)
       written = end
       fallbacks += layer.fallbacks
     }
-    try write(written..<plan.entries.count, into: sinks, progress: nil)
+    try write(written..<plan.entries.count, into: [sink], progress: nil)
     return fallbacks
   }
 }

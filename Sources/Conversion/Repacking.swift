@@ -53,19 +53,20 @@ public struct Repacking: Sendable {
   public func run(
     into output: OutputSet, jobs: Int, progress: ProgressHandler? = nil
   ) throws -> [WrittenFile] {
-    let written: [WrittenFile]
+    let sink = OrderedOutput(output, layouts)
     do {
-      written = try copy(into: OutputSink(output, layouts), jobs: jobs, progress)
+      _ = try sink.begin()
+      let written = try copy(into: sink, jobs: jobs, progress)
       for file in model.files { try file.file.checkUnchanged() }
+      try output.publish()
+      return written
     } catch {
-      output.discard()
+      sink.abandon(after: error)
       throw error
     }
-    try output.publish()
-    return written
   }
 
-  private func copy(into sink: OutputSink, jobs: Int, _ progress: ProgressHandler?) throws -> [WrittenFile] {
+  private func copy(into sink: OrderedOutput, jobs: Int, _ progress: ProgressHandler?) throws -> [WrittenFile] {
     let pieces = model.tensors.indices.flatMap { tensor in
       let bytes = model.tensors[tensor].byteCount
       return stride(from: 0, to: bytes, by: Repacking.pieceBytes).map {
@@ -84,9 +85,9 @@ public struct Repacking: Sendable {
       deliver: { index, bytes in
         let place = places[pieces[index].tensor]
         try sink.append(bytes, file: place.file, at: place.offset + pieces[index].range.lowerBound)
-        progress?(Progress("copying", unit: .bytes, done: sink.written, total: fileBytes))
+        progress?(Progress("copying", unit: .bytes, done: sink.position, total: fileBytes))
       })
     progress?(Progress("copying", unit: .bytes, done: fileBytes, total: fileBytes))
-    return sink.finish()
+    return try sink.finish()
   }
 }

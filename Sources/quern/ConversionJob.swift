@@ -10,8 +10,8 @@ struct ConversionJob {
     let path: String
     let recipe: Recipe
     var plan: ConversionPlan
-    /// The files that it and its types are written to, once they are open.
-    var files: OutputSet?
+    /// What it and its types are written to, once that is open.
+    var target: Converter.Target?
     var recipeFile: OutputFile?
   }
 
@@ -21,7 +21,6 @@ struct ConversionJob {
   private var input: ModelInput
   private let calibration: CalibrationText?
   private var rounding: Converter.Rounding
-  private var state: RunState?
   private(set) var outputs: [Output] = []
 
   var isCalibrated: Bool { calibration != nil }
@@ -48,71 +47,85 @@ struct ConversionJob {
       limits: flags.split.limits)
   }
 
-  /// Opens all that will be written, so that names which may not be are told of before what may take hours.
+  /// Opens all that will be written, so that names which may not be are told of before what may take hours, and so is room
+  /// or memory that is not there.
   mutating func open() throws {
-    do {
-      for index in outputs.indices {
-        if let template = flags.saveRecipe {
-          let path = try template.path(type: outputs[index].recipe.fileType.name, name: input.name)
-          outputs[index].recipeFile = try OutputFile(path, overwrites: flags.force)
-        }
-        if !flags.dryRun { try openFiles(of: index) }
+    for index in outputs.indices {
+      if let template = flags.saveRecipe {
+        let path = try template.path(type: outputs[index].recipe.fileType.name, name: input.name)
+        outputs[index].recipeFile = try OutputFile(path, overwrites: flags.force)
       }
-    } catch {
-      discard()
-      throw error
+      if !flags.dryRun { try openFiles(of: index) }
     }
+    try converter.checkMemory()
+    guard !flags.dryRun else { return }
+    for index in outputs.indices {
+      let plan = outputs[index].plan
+      outputs[index].target?.state = try outputs[index].target.map { target in
+        try RunState(
+          converting: RunState.identity(
+            converting: input, plan, text: calibration, importance: rounding.importance,
+            options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan))),
+          into: target.output, resumes: !flags.noResume)
+      }
+    }
+    try reserve()
   }
 
   private mutating func openFiles(of index: Int) throws {
-    outputs[index].files?.discard()
-    outputs[index].files = nil
-    outputs[index].files = try OutputSet(outputs[index].path, outputs[index].plan.layouts, overwrites: flags.force)
+    let (path, layouts, state) = (outputs[index].path, outputs[index].plan.layouts, outputs[index].target?.state)
+    outputs[index].target = nil
+    outputs[index].target = Converter.Target(
+      try OutputSet(path, layouts, overwrites: flags.force, resumes: !flags.noResume), state: state)
   }
 
-  /// Scales channels, chooses types, saves them: as far as that is asked for. On an error nothing is left behind.
-  mutating func prepare() throws {
-    do {
-      if let calibration { try calibrate(with: calibration) }
-      for index in outputs.indices {
-        guard let file = outputs[index].recipeFile else { continue }
-        let text = Array(outputs[index].plan.recipeText(outputs[index].recipe.fileType).utf8)
-        try unsafe file.write(text.span.bytes, at: 0)
-        outputs[index].recipeFile = nil
-        try file.publish()
+  /// Takes the room for all outputs.
+  private func reserve() throws {
+    let sizes = outputs.map { output in
+      guard let target = flags.calibrating.targetBytes(output.plan), output.plan.layouts.count == 1 else {
+        return output.plan.layouts.map(\.fileSize)
       }
-    } catch {
-      discard()
-      throw error
+      return [target]
+    }
+    var others = try zip(outputs, sizes).reduce(0) { try $0 + ($1.0.target?.output.missingBytes(for: $1.1) ?? 0) }
+    for (output, sizes) in zip(outputs, sizes) {
+      guard let target = output.target else { continue }
+      others -= try target.output.missingBytes(for: sizes)
+      // Blocks rounded with feedback are kept beside the output until it is whole.
+      let kept =
+        flags.calibrating.usesFeedback ? output.plan.feedbackBytes * sizes.reduce(0, +) / output.plan.fileBytes : 0
+      try target.output.reserve(sizes, others: others + max(0, kept - (target.state?.fileBytes ?? 0)))
     }
   }
+
+  /// Scales channels and chooses types, as far as that is asked for.
+  mutating func prepare() throws {
+    if let calibration { try calibrate(with: calibration) }
+    for output in outputs {
+      let text = Array(output.plan.recipeText(output.recipe.fileType).utf8)
+      try unsafe output.recipeFile?.write(text.span.bytes, at: 0)
+    }
+  }
+
+  func publishRecipes() throws { for output in outputs { try output.recipeFile?.publish() } }
 
   /// Makes the outputs.
   /// - Returns: of each, what was written or why it was not.
   func convert() throws -> [Result<Converter.Written, any Error>] {
-    try Converter(plans: outputs.map(\.plan), jobs: flags.compute.threads, rounding: rounding).run(
-      into: outputs.compactMap(\.files), checking: input, state: state, progress: console.progress())
+    try converter.run(
+      into: outputs.compactMap(\.target), checking: input, saveInterval: .seconds(flags.saveEvery),
+      progress: console.progress())
   }
 
-  private func discard() {
-    for output in outputs {
-      output.recipeFile?.discard()
-      output.files?.discard()
-    }
+  private var converter: Converter {
+    Converter(
+      plans: outputs.map(\.plan), jobs: flags.compute.threads, rounding: rounding, memory: flags.compute.memory.bytes)
   }
 
   /// What looks at the one output's types: there are not several then.
   private mutating func calibrate(with text: CalibrationText) throws {
     var plan = outputs[0].plan
-    let size = flags.calibrating.targetBytes(plan)
-    if !flags.dryRun {
-      state = try RunState(
-        beside: outputs[0].path,
-        identity: RunState.identity(
-          converting: input, plan, text: text, importance: rounding.importance,
-          options: flags.calibrating.summary(rounding, targetBytes: size)),
-        resumes: !flags.noResume)
-    }
+    let (size, state) = (flags.calibrating.targetBytes(plan), outputs[0].target?.state)
     if flags.calibrating.awq {
       let found = try ScalingRun(input, plan, rounding: rounding, text: text, jobs: flags.compute.threads)
         .run(progress: console.progress())
@@ -136,8 +149,7 @@ struct ConversionJob {
 
   /// `plan` with the types that lose least within `size` bytes.
   private func allocate(_ size: Int, _ plan: ConversionPlan, _ text: CalibrationText) throws -> ConversionPlan {
-    let scratch = try OutputFile(outputs[0].path + ".types", overwrites: true)
-    defer { scratch.discard() }
+    let scratch = try ScratchFile(beside: outputs[0].path)
     let result = try TypeAllocation(
       plan, of: input, rounding: rounding, text: text, jobs: flags.compute.threads,
       stateBytes: flags.compute.memory.bytes / 2

@@ -10,6 +10,13 @@ struct ConversionReport {
 
     /// To open it by.
     var path: String { written.files[0].path }
+
+    /// What a person should know beside that it was made.
+    var notes: [String] {
+      let resumed = written.resumedBytes
+      return (resumed > 0 ? ["\(megabytes(resumed)) of \(megabytes(written.fileBytes)) were there already"] : [])
+        + written.fallbacks.map(\.line)
+    }
   }
 
   var outputs: [Output]
@@ -22,7 +29,7 @@ struct ConversionReport {
   var json: JSONText {
     let run: [(String, JSONText)] = [
       ("seconds", .double(seconds)), ("bytes_read", .int(outputs.first?.written.bytesRead ?? 0)),
-      ("bytes_written", .int(outputs.reduce(0) { $0 + $1.written.fileBytes })),
+      ("bytes_written", .int(outputs.reduce(0) { $0 + $1.written.fileBytes - $1.written.resumedBytes })),
       ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
     ]
     let report = drift.map { [("verify", $0.json)] } ?? []
@@ -37,6 +44,7 @@ struct ConversionReport {
     return [
       ("output", .string(output.path)), ("file_bytes", .int(output.written.fileBytes)),
       ("bits_per_weight", .double(output.plan.bitsPerWeight)), ("tensors", .int(output.plan.entries.count)),
+      ("resumed_bytes", .int(output.written.resumedBytes)),
       ("sha256", files.count == 1 ? .string(files[0].sha256) : .null), ("files", .array(files.map(\.json))),
     ] + (isCalibrated ? [("without_feedback", .array(output.written.fallbacks.map(\.json)))] : [])
   }

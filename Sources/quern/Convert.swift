@@ -70,14 +70,21 @@ struct Convert: ParsableCommand {
 
   @Flag(
     help: """
-      Start a calibrated conversion that was killed again, instead of going on from its OUTPUT.resume.
+      Start a conversion that was interrupted or killed again, instead of going on from its OUTPUT.resume.
       """)
   var noResume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Save how far the output is to OUTPUT.resume when so many seconds have passed since the last time.",
+      valueName: "seconds"))
+  var saveEvery = 1
 
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
@@ -97,13 +104,22 @@ struct Convert: ParsableCommand {
     let text = try verify.map { try TextFile(reading: $0) }
     var job = try ConversionJob(self, input, recipes, console)
     try job.open()
+    if !dryRun { Interruption.listen() }
     try job.prepare()
-    guard !dryRun else { return print(job.outputs) }
+    guard !dryRun else {
+      try job.publishRecipes()
+      return print(job.outputs)
+    }
     let results = try job.convert()
+    // Last, so that the same command is not refused for their sake when the conversion is interrupted.
+    try job.publishRecipes()
+    Interruption.stopListening()
     let made = zip(job.outputs, results).compactMap { output, result in
       (try? result.get()).map { ConversionReport.Output(plan: output.plan, written: $0) }
     }
-    for fallback in made.flatMap(\.written.fallbacks) { console.say(fallback.line) }
+    for output in made {
+      for line in output.notes { console.say(line) }
+    }
     let seconds = Machine.seconds(since: began)
 
     let drift = try text.flatMap { text in

@@ -20,6 +20,7 @@ import Quantization
     subcommands: [Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])
 
   static func main() {
+    Machine.reportFailuresOfWriting()
     do {
       if let name = Machine.unknownInstructionSet {
         throw ValidationError("QUERN_ISA is \(printable(name)), which this machine has not; use baseline, v3 or v4.")
@@ -49,10 +50,11 @@ enum Outcome: Int32 {
     case let error as InputError:
       switch error.code {
       case .missing: self = .missing
-      case .changed: self = .tryAgain
+      case .changed, .locked: self = .tryAgain
       case .path: self = .inputOutput
       default: self = .badData
       }
+    case is Interrupted: self = .tryAgain
     case is RecipeError: self = .usage
     case is GateFailure: self = .gateFailed
     default: self = .failed
@@ -61,7 +63,9 @@ enum Outcome: Int32 {
 
   func exit(for error: any Error) -> Never {
     // ArgumentParser knows how to print help, versions and its own complaints; only its exit code 64 is not ours.
-    if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure) {
+    if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure
+      || error is Interrupted)
+    {
       let code = Quern.exitCode(for: error)
       let message = Quern.fullMessage(for: error)
       if code == .success {

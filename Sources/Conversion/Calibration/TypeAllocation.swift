@@ -55,9 +55,9 @@ public struct TypeAllocation: Sendable {
 
   /// - Parameters:
   ///   - fileBytes: of the whole output, at most.
-  ///   - scratch: a file that nobody else has, for the rounded tensors; it is left to the caller.
+  ///   - scratch: takes the rounded tensors.
   /// - Throws: `LIMIT` when even the smallest types do not fit.
-  public func solve(fileBytes: Int, scratch: OutputFile, progress: ProgressHandler? = nil) throws -> Result {
+  public func solve(fileBytes: Int, scratch: ScratchFile, progress: ProgressHandler? = nil) throws -> Result {
     let tensors = try probes(scratch, progress)
     let losses = try Attribution(
       reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
@@ -91,7 +91,7 @@ public struct TypeAllocation: Sendable {
   }
 
   /// Every tensor that the plan quantizes, rounded, in `scratch`.
-  private func probes(_ scratch: OutputFile, _ progress: ProgressHandler?) throws -> [Tensor] {
+  private func probes(_ scratch: ScratchFile, _ progress: ProgressHandler?) throws -> [Tensor] {
     var tensors: [Tensor] = []
     var position = 0
     func keep(_ tensor: Tensor) throws {
@@ -163,15 +163,12 @@ public struct TypeAllocation: Sendable {
   }
 }
 
-/// Rows in a file that is still being written.
 private struct ScratchRows: TensorSource {
-  let file: OutputFile
+  let file: ScratchFile
   let offset: Int
 
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-    guard try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes) == bytes.count else {
-      throw InputError(.changed, "the file of rounded tensors was cut short", file: file.path)
-    }
+    try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes)
   }
 }
 
