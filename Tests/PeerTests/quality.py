@@ -107,7 +107,7 @@ class Calibration:
                 whole.write(text)
                 self.flags += ["--calibration", piece]
         made(self.importance, f"{tools}/llama-imatrix", "-m", f"{work}/f16.gguf", "-f", mixed, "-o", self.importance, "-c", "512",
-             "-t", "2")
+             "-t", "1")
 
     def base(self, type):
         path = f"{self.folder}/{type}-llama.gguf"
