@@ -60,7 +60,8 @@ extension Evaluation {
     let reference = walk.reference
     let pass =
       probes[0].probe.changesOutput
-      ? try ForwardPass(probes[0].probe.model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference) : reference
+      ? try ForwardPass(
+        probes[0].probe.model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference) : reference
     let columns = reference.parameters.vocabularySize
     let (p, q) = (try Matrix(rows: rowsInTile, columns: columns), try Matrix(rows: rowsInTile, columns: columns))
     var sums = [Double](repeating: 0, count: probes.count)
