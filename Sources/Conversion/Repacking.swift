@@ -1,4 +1,4 @@
-public import Bytes
+import Bytes
 public import GGUF
 
 /// The tensors and metadata of a GGUF or a split set as they are, in other files: what `quern split` and `quern merge` do.

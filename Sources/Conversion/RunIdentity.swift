@@ -1,4 +1,4 @@
-public import Bytes
+import Bytes
 import Crypto
 import GGUF
 public import Quantization

@@ -109,6 +109,34 @@ import Testing
     #expect(try data(folder.path("alone.gguf")) == data(folder.path("out/BF16.gguf")))
   }
 
+  /// Two types into sets, killed in the middle of some file and then again.
+  @Test func whatWasKilledGoesOnToTheSameBytes() throws {
+    let folder = try TemporaryFolder()
+    for name in ["whole", "killed"] { try folder.makeFolder(name) }
+    func arguments(_ name: String) -> [String] {
+      [
+        "convert", tiny, "-t", "Q4_K_M,Q3_K_M", "--search", "thorough", "--split-max-tensors", "13", "--save-every", "0",
+        "-j", "1", "-o", folder.path("\(name)/{type}.gguf"), "-q", "--json",
+      ]
+    }
+    _ = try run(arguments("whole"))
+    let state = folder.path("killed/Q3_K_M.gguf.resume")
+    func bytes() -> Int { (try? FileManager.default.attributesOfItem(atPath: state)[.size] as? Int) ?? 0 }
+    var seen = 0
+    for _ in 0..<2 {
+      // Some records more than the last time.
+      #expect(try CommandRun.kill(CommandRun.quern, arguments("killed")) { bytes() > seen + 3000 })
+      seen = bytes()
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path("killed")).allSatisfy { !$0.hasSuffix(".gguf") })
+    }
+    let resumed = try run(arguments("killed"))
+    let outputs = try #require(try object(resumed.output)["outputs"] as? [[String: Any]])
+    #expect(outputs.allSatisfy { ($0["resumed_bytes"] as? Int ?? 0) > 0 })
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("whole")).sorted()
+    #expect(try names.count == 10 && names == FileManager.default.contentsOfDirectory(atPath: folder.path("killed")).sorted())
+    for name in names { #expect(try data(folder.path("whole/\(name)")) == data(folder.path("killed/\(name)")), "\(name)") }
+  }
+
   @Test(arguments: [
     (["-t", "Q4_K_M,Q8_0", "-o", "x.gguf"], "{type}"), (["-t", "Q4_K_M,Q8_0", "-o", "{name}.gguf"], "{type}"),
     (["-t", "Q4_K_M,Q8_0", "-o", "{type}.gguf", "--save-recipe", "r.yaml"], "--save-recipe needs {type}"),
