@@ -15,6 +15,8 @@ public final class OutputFile: Sendable {
   public let leftBytes: Int
   private let temporaryPath: String
   private let descriptor: Int32
+  /// Open from the start, so that it can be synced at the end.
+  private let folder: Int32
   private let overwrites: Bool
   /// What was written and not read back.
   private let unproved = Mutex<[Piece]>([])
@@ -47,23 +49,29 @@ public final class OutputFile: Sendable {
     try OutputFile.refuse(path, overwrites: overwrites)
     self.path = path
     self.overwrites = overwrites
-    let (folder, name) = OutputFile.split(path)
-    temporaryPath = folder + ".\(name).partial"
-    descriptor = try OutputFile.lockedFile(temporaryPath, for: path)
+    let (folderPath, name) = OutputFile.split(path)
+    temporaryPath = folderPath + ".\(name).partial"
+    folder = try SystemCalls.openFolder(folderPath.isEmpty ? "." : folderPath)
+    do {
+      descriptor = try OutputFile.lockedFile(temporaryPath, for: path)
+    } catch {
+      try? SystemCalls.close(folder, path: path)
+      throw error
+    }
     do {
       // Another process may have published in the meantime.
       try OutputFile.refuse(path, overwrites: overwrites)
       if !resumes { try SystemCalls.truncate(descriptor, to: 0, path: temporaryPath) }
       leftBytes = try SystemCalls.status(of: descriptor, path: temporaryPath).size
     } catch {
-      try? SystemCalls.close(descriptor, path: temporaryPath)
+      for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
       throw error
     }
   }
 
   deinit {
     if leftBytes == 0 { discard() }
-    try? SystemCalls.close(descriptor, path: temporaryPath)
+    for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
   }
 
   private static func refuse(_ path: String, overwrites: Bool) throws {
@@ -175,9 +183,8 @@ public final class OutputFile: Sendable {
       try claim()
     }
     state.withLock { $0.fate = .published }
-    let folder = OutputFile.split(path).folder
     do {
-      try SystemCalls.syncDirectory(folder.isEmpty ? "." : folder)
+      try SystemCalls.sync(folder, path: path)
     } catch var error as SystemError {
       error.remedy = "\(printable(path)) is whole, but may not outlast a loss of power"
       throw error

@@ -25,10 +25,9 @@ extension SystemCalls {
     #endif
   }
 
-  package static func syncDirectory(_ path: String) throws {
-    let descriptor = try check("open folder", path) { unsafe open(path, O_RDONLY | O_CLOEXEC) }
-    defer { try? close(descriptor, path: path) }
-    try check("sync the folder", path) { fsync(descriptor) }
+  /// A folder, to be synced.
+  package static func openFolder(_ path: String) throws -> Int32 {
+    try check("open folder", path) { unsafe open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY) }
   }
 
   /// Has the system forget its own copy of what is on the disk already, so that the next read comes from there; nothing
