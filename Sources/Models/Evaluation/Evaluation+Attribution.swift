@@ -10,14 +10,23 @@ extension Evaluation {
   /// the weights are read once a group, and the next group goes on from the layer where its first replacement is.
   /// - Parameter replacements: named as the tensors that they replace, of the same shapes, of any type; in any order.
   /// - Returns: in the order of `replacements`.
-  /// - Throws: `NAME`, `SHAPE` or `TYPE` for a tensor that replaces none; `NONFINITE`; what reading throws.
+  /// - Throws: `LIMIT` when the budget has no room for one replacement beside the reference; `NAME`, `SHAPE` or `TYPE` for a
+  ///   tensor that replaces none; `NONFINITE`; what reading throws.
   public func divergences(of replacements: [Tensor], in reference: ForwardPass) throws -> [Double] {
     var results = [Double](repeating: 0, count: replacements.count)
     let probes = try replacements.enumerated().map { try Probe($0, $1, in: reference) }
     let perSlot = max(1, text.count * ForwardPass.stateBytes(reference.parameters, tokens: text.context))
     let walked = probes.filter { $0.start != nil }.sorted { ($0.start!, $0.number) < ($1.start!, $1.number) }
     let resting = probes.filter { $0.start == nil }
-    let room = max(1, min(max(1, walked.count), stateBytes / perSlot - AttributionWalk.ownSlots))
+    let slots = stateBytes / perSlot
+    guard slots > AttributionWalk.ownSlots else {
+      throw InputError(
+        .limit,
+        "replacing one tensor at a time in \(text.count) chunks of \(text.context) tokens needs "
+          + "\(perSlot * (AttributionWalk.ownSlots + 1)) bytes of hidden states, there is room for \(stateBytes)",
+        remedy: "give more --memory, fewer --attribute-chunks or a shorter --ctx")
+    }
+    let room = min(max(1, walked.count), slots - AttributionWalk.ownSlots)
     let walk = try AttributionWalk(text, reference, room: room)
     let groups = stride(from: 0, to: max(1, walked.count), by: room).map {
       Array(walked[$0..<min(walked.count, $0 + room)])
@@ -51,7 +60,8 @@ extension Evaluation {
     let reference = walk.reference
     let pass =
       probes[0].probe.changesOutput
-      ? try ForwardPass(probes[0].probe.model, jobs: reference.jobs, sharing: reference) : reference
+      ? try ForwardPass(
+        probes[0].probe.model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference) : reference
     let columns = reference.parameters.vocabularySize
     let (p, q) = (try Matrix(rows: rowsInTile, columns: columns), try Matrix(rows: rowsInTile, columns: columns))
     var sums = [Double](repeating: 0, count: probes.count)
@@ -144,7 +154,7 @@ private final class AttributionWalk {
       try reference.embed(inputs, into: current)
     }
     while alive < probes.count, probes[alive].start == -1 {
-      try ForwardPass(probes[alive].model, jobs: reference.jobs, sharing: reference)
+      try ForwardPass(probes[alive].model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference)
         .embed(inputs, into: slot(own + alive))
       alive += 1
     }
