@@ -82,8 +82,11 @@ public final class RandomAccessFile: Sendable {
   ///   place.
   public func checkUnchanged() throws {
     guard try SystemCalls.status(of: descriptor, path: path) == opened else { throw changed("size or time differ") }
-    guard try SystemCalls.status(at: target) == opened else { throw changed("it was removed or replaced") }
+    try identity.check()
   }
+
+  /// By what it is known again.
+  public var identity: FileIdentity { FileIdentity(path: path, target: target, status: opened) }
 
   private func truncated(_ offset: Int, _ count: Int) -> InputError {
     InputError(
@@ -91,7 +94,23 @@ public final class RandomAccessFile: Sendable {
       offset: UInt64(max(0, offset)), remedy: "download the file again")
   }
 
-  private func changed(_ how: String) -> InputError {
+  private func changed(_ how: String) -> InputError { identity.changed(how) }
+}
+
+/// A file as it was when it was opened, for telling later whether the same one stands there, open or not.
+public struct FileIdentity: Sendable {
+  fileprivate let path: String
+  fileprivate let target: String
+  fileprivate let status: SystemCalls.Status
+
+  /// - Throws: `InputError` `CHANGED` when it was written to, replaced or removed.
+  public func check() throws {
+    guard let now = try SystemCalls.status(at: target) else { throw changed("it was removed") }
+    guard now.inode == status.inode, now.device == status.device else { throw changed("another stands in its place") }
+    guard now == status else { throw changed("size or time differ") }
+  }
+
+  fileprivate func changed(_ how: String) -> InputError {
     InputError(.changed, "the file changed while it was being read: \(how)", file: path, remedy: "run again")
   }
 }

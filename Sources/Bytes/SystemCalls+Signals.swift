@@ -11,12 +11,20 @@ extension SystemCalls {
   private static let endings = [SIGINT, SIGTERM, SIGHUP]
 
   /// Has `handler` called, in the middle of whatever runs, when the process is asked to end. What is ignored stays so: of
-  /// a job in the background, by `nohup`.
+  /// a job in the background, by `nohup`. What a parent had blocked, maybe only for the thread that started us, is not.
   package static func onEnding(_ handler: @escaping @convention(c) (Int32) -> Void) {
     for number in endings {
       let before = signal(number, handler)
       if isIgnored(before) { _ = signal(number, SIG_IGN) }
+      unblock(number)
     }
+  }
+
+  private static func unblock(_ number: Int32) {
+    var signals = sigset_t()
+    unsafe _ = sigemptyset(&signals)
+    unsafe _ = sigaddset(&signals, number)
+    unsafe _ = pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
   /// The process ends at once again when it is asked to.

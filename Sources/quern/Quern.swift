@@ -14,7 +14,8 @@ import Quantization
 
       Results go to standard output, progress and messages to standard error. With --json the result is one JSON object.
       Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a quality gate failed, 65 bad data, 69 something needed is missing, \
-      74 input or output failed, 75 try again.
+      74 input or output failed, 75 try again (interrupted, the input changed, another process makes the output), 130 ended by \
+      a second signal.
       """,
     version: Version.current,
     subcommands: [Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])

@@ -5,18 +5,22 @@ import Testing
 
 /// What becomes of an output when something goes wrong on the way.
 @Suite struct PublishTests {
+  private func write(_ bytes: [UInt8], to output: OutputFile, at offset: Int = 0) throws {
+    try unsafe output.write(bytes.span.bytes, at: offset)
+  }
+
   private func bytes(_ path: String) throws -> [UInt8] { try RandomAccessFile(path).readAll(limit: 100) }
 
   @Test func theSecondOfTwoIsToldAtOnce() throws {
     let folder = try TemporaryFolder()
     let first = try OutputFile(folder.path("out"))
-    try first.write([1].span.bytes, at: 0)
+    try write([1], to: first)
     #expect { try OutputFile(folder.path("out"), overwrites: true, resumes: true) } throws: {
       ($0 as? InputError)?.code == .locked
     }
     try first.publish()
     let second = try OutputFile(folder.path("out"), overwrites: true)
-    try second.write([2].span.bytes, at: 0)
+    try write([2], to: second)
     try second.publish()
     #expect(try bytes(folder.path("out")) == [2])
   }
@@ -26,7 +30,7 @@ import Testing
     try folder.write(".out.partial", [1, 2, 3])
     let output = try OutputFile(folder.path("out"))
     #expect(output.leftBytes == 0)
-    try output.write([9].span.bytes, at: 0)
+    try write([9], to: output)
     try output.publish()
     #expect(try bytes(folder.path("out")) == [9])
     #expect(try folder.names() == ["out"])
@@ -38,7 +42,7 @@ import Testing
     let output = try OutputFile(folder.path("out"), resumes: true)
     #expect(output.leftBytes == 3)
     try output.reserve(4)
-    try output.write([4].span.bytes, at: 3)
+    try write([4], to: output, at: 3)
     try output.publish()
     #expect(try bytes(folder.path("out")) == [1, 2, 3, 4])
   }
@@ -50,7 +54,7 @@ import Testing
     try FileManager.default.linkItem(atPath: folder.path("out"), toPath: folder.path(".out.partial"))
     let output = try OutputFile(folder.path("out"), overwrites: true, resumes: true)
     #expect(output.leftBytes == 0)
-    try output.write([9].span.bytes, at: 0)
+    try write([9], to: output)
     #expect(try bytes(folder.path("out")) == [1, 2, 3])
     output.discard()
     #expect(try folder.names() == ["out"])
@@ -59,9 +63,9 @@ import Testing
   @Test func bytesThatAreOthersOnTheDiskAreFound() throws {
     let folder = try TemporaryFolder()
     let output = try OutputFile(folder.path("out"))
-    try output.write([UInt8](repeating: 7, count: 50).span.bytes, at: 0)
+    try write([UInt8](repeating: 7, count: 50), to: output)
     try output.settle()
-    try output.write([1, 2, 3].span.bytes, at: 50)
+    try write([1, 2, 3], to: output, at: 50)
     let disk = try FileHandle(forUpdating: URL(fileURLWithPath: folder.path(".out.partial")))
     try disk.seek(toOffset: 51)
     try disk.write(contentsOf: [0x42])
@@ -90,7 +94,7 @@ import Testing
     do { _ = try OutputFile(folder.path("left"), resumes: true) }
     do {
       let output = try OutputFile(folder.path("kept"))
-      try output.write([1].span.bytes, at: 0)
+      try write([1], to: output)
       output.keep()
       output.discard()
     }
@@ -112,7 +116,8 @@ import Testing
   @Test func aScratchFileHasNoName() throws {
     let folder = try TemporaryFolder()
     let scratch = try ScratchFile(beside: folder.path("out"))
-    try scratch.write([1, 2, 3].span.bytes, at: 2)
+    let bytes: [UInt8] = [1, 2, 3]
+    try unsafe scratch.write(bytes.span.bytes, at: 2)
     #expect(try folder.names().isEmpty)
     var found = [UInt8](repeating: 9, count: 3)
     try unsafe found.withUnsafeMutableBytes { try unsafe scratch.read(at: 1, into: $0) }

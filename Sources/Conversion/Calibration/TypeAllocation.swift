@@ -187,9 +187,11 @@ private struct RoundedRows: TensorSource {
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
     // Every expert's matrix has an importance of its own.
     let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
+    let step = max(1, ConversionPlan.weightsInPiece / max(1, tensor.columns))
     var start = rows.lowerBound
     while start < rows.upperBound {
-      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix)
+      try Interruption.check()
+      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix, start + step)
       let values = try tensor.values(of: part)
       let stored = try rounding.quantize(values.span, of: tensor, row: start, as: type)
       let first = (start - rows.lowerBound) * rowBytes
