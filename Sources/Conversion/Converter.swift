@@ -112,7 +112,9 @@ public struct Converter: Sendable {
     saveInterval: Duration = Converter.saveInterval, progress: ProgressHandler? = nil
   ) throws -> Written {
     try run(
-      into: [Target(OutputSet(output), state: state)], checking: input, saveInterval: saveInterval, progress: progress)[0]
+      into: [Target(OutputSet(output), state: state)], checking: input, saveInterval: saveInterval, progress: progress)[
+        0
+      ]
       .get()
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Bytes
 import Conversion
 
 /// The path of an output, in which `{name}` stands for the model's name and `{type}` for the type that it is quantized to:

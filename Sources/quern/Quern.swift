@@ -18,7 +18,9 @@ import Quantization
       a second signal.
       """,
     version: Version.current,
-    subcommands: [Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])
+    subcommands: [
+      Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self,
+    ])
 
   static func main() {
     Machine.reportFailuresOfWriting()

@@ -68,7 +68,8 @@ import Testing
   @Test func splitsAsGgufSplitDoes() throws {
     let whole = try GGUFFile(reading: Fixtures.path("gguf/everything.gguf"))
     let layouts = try GGUFLayout.set(
-      metadata: whole.metadata, tensors: whole.tensors.map { ($0.name, $0.dtype, $0.shape) }, limits: SplitLimits(maximumTensors: 2))
+      metadata: whole.metadata, tensors: whole.tensors.map { ($0.name, $0.dtype, $0.shape) },
+      limits: SplitLimits(maximumTensors: 2))
     #expect(layouts.count == 3)
     let folder = try TemporaryFolder()
     for (number, layout) in layouts.enumerated() {

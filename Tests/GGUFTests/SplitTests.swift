@@ -124,7 +124,9 @@ import Testing
     }
     // Padded: 128, 32, 32, 416, 32.
     func files(_ bytes: Int) throws -> [[String]] {
-      try GGUFLayout.set(metadata: Metadata(), tensors: tensors, limits: SplitLimits(maximumBytes: bytes)).map { $0.entries.map(\.name) }
+      try GGUFLayout.set(metadata: Metadata(), tensors: tensors, limits: SplitLimits(maximumBytes: bytes)).map {
+        $0.entries.map(\.name)
+      }
     }
     #expect(try files(1000) == [["t0", "t1", "t2", "t3", "t4"]])
     #expect(try files(192) == [["t0", "t1", "t2"], ["t3"], ["t4"]])

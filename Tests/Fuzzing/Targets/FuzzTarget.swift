@@ -12,7 +12,8 @@ import Tokenizers
 ///
 /// The law of each: whatever the bytes are, they are read or refused with an `InputError`, in bounded time and memory.
 package enum FuzzTarget: String, CaseIterable, Sendable {
-  case safetensors, torch, pickle, gguf, splitSet, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist, tasks,
+  case safetensors, torch, pickle, gguf, splitSet, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist,
+    tasks,
     logits
 
   /// Reads `bytes` as what the target reads.

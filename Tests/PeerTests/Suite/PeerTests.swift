@@ -63,7 +63,8 @@ struct PeerTests {
   /// The same files as llama-gguf-split, read by it and by llama-quantize, and its own read by us.
   @Test func splitsAndMergesAsLlamaGgufSplit() throws {
     try Peers.run(
-      "splits.py", [venv, CommandRun.quern, tiny] + (PeerTests.hasSmolLM2 && Peers.isThorough ? [venv + "/smollm2"] : []))
+      "splits.py",
+      [venv, CommandRun.quern, tiny] + (PeerTests.hasSmolLM2 && Peers.isThorough ? [venv + "/smollm2"] : []))
   }
 
   /// Conversion, quantizing, logits and perplexity of small random Llamas, Mistrals and Mixtrals.
