@@ -40,7 +40,7 @@ struct OutputTemplate: ExpressibleByArgument {
   }
 
   /// - Parameter name: asked for only where it is wanted.
-  func path(type: String, name: () throws -> String) rethrows -> String {
+  func path(type: String, name: @autoclosure () throws -> String) rethrows -> String {
     try parts.map { part in
       switch part {
       case .text(let text): text
