@@ -14,9 +14,9 @@ public final class OutputFile: Sendable {
   /// Bytes that an earlier run left in the temporary file; 0 when there was none.
   public let leftBytes: Int
   private let temporaryPath: String
-  private let descriptor: Int32
+  private let file: Descriptor
   /// Open from the start, so that it can be synced at the end.
-  private let folder: Int32
+  private let folder: Descriptor
   private let overwrites: Bool
   /// What was written and not read back.
   private let unproved = Mutex<[Piece]>([])
@@ -30,6 +30,15 @@ public final class OutputFile: Sendable {
   }
 
   private enum Fate { case open, published, kept, discarded }
+
+  /// Open as long as it is referred to.
+  private final class Descriptor: Sendable {
+    let number: Int32
+    init(_ number: Int32) { self.number = number }
+    deinit { try? SystemCalls.close(number, path: "") }
+  }
+
+  private var descriptor: Int32 { file.number }
 
   /// A range of the file and the hash of what belongs there.
   private struct Piece {
@@ -53,28 +62,15 @@ public final class OutputFile: Sendable {
     self.overwrites = overwrites
     let folderPath = OutputFile.split(path).folder
     temporaryPath = OutputFile.temporaryPath(of: path)
-    folder = try SystemCalls.openFolder(folderPath.isEmpty ? "." : folderPath)
-    do {
-      descriptor = try OutputFile.lockedFile(temporaryPath, for: path)
-    } catch {
-      try? SystemCalls.close(folder, path: path)
-      throw error
-    }
-    do {
-      // Another process may have published in the meantime.
-      try OutputFile.refuse(path, overwrites: overwrites)
-      if !resumes { try SystemCalls.truncate(descriptor, to: 0, path: temporaryPath) }
-      leftBytes = try SystemCalls.status(of: descriptor, path: temporaryPath).size
-    } catch {
-      for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
-      throw error
-    }
+    folder = Descriptor(try SystemCalls.openFolder(folderPath.isEmpty ? "." : folderPath))
+    file = try OutputFile.lockedFile(temporaryPath, for: path)
+    if !resumes { try SystemCalls.truncate(file.number, to: 0, path: temporaryPath) }
+    leftBytes = try SystemCalls.status(of: file.number, path: temporaryPath).size
+    // Another process may have published in the meantime.
+    try OutputFile.refuse(path, overwrites: overwrites)
   }
 
-  deinit {
-    if leftBytes == 0 { discard() }
-    for open in [descriptor, folder] { try? SystemCalls.close(open, path: path) }
-  }
+  deinit { if leftBytes == 0 { discard() } }
 
   /// - Throws: `PATH` when the final name is taken and may not be.
   package static func refuse(_ path: String, overwrites: Bool) throws {
@@ -86,24 +82,18 @@ public final class OutputFile: Sendable {
   }
 
   /// The file at `path`, made if need be, which nobody else has open under this lock.
-  private static func lockedFile(_ path: String, for output: String) throws -> Int32 {
+  private static func lockedFile(_ path: String, for output: String) throws -> Descriptor {
     while true {
-      let descriptor = try SystemCalls.openOrCreate(path)
-      do {
-        guard SystemCalls.lock(descriptor) else { throw locked(output) }
-        let status = try SystemCalls.status(of: descriptor, path: path)
-        guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
-        // Since it was opened, whoever had the lock may have published or removed it.
-        if try SystemCalls.status(at: path).map({ $0.device == status.device && $0.inode == status.inode }) == true {
-          // A second name: it was published by a process that was killed before it could take this one away.
-          if try SystemCalls.extent(of: descriptor, path: path).names == 1 { return descriptor }
-          try SystemCalls.unlink(path)
-        }
-      } catch {
-        try? SystemCalls.close(descriptor, path: path)
-        throw error
-      }
-      try? SystemCalls.close(descriptor, path: path)
+      let file = Descriptor(try SystemCalls.openOrCreate(path))
+      guard SystemCalls.lock(file.number) else { throw locked(output) }
+      let status = try SystemCalls.status(of: file.number, path: path)
+      guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
+      // Since it was opened, whoever had the lock may have published or removed it.
+      guard try SystemCalls.status(at: path).map({ ($0.device, $0.inode) == (status.device, status.inode) }) == true
+      else { continue }
+      if try SystemCalls.extent(of: file.number, path: path).names == 1 { return file }
+      // A second name: it was published by a process that was killed before it could take this one away.
+      try SystemCalls.unlink(path)
     }
   }
 
@@ -241,7 +231,7 @@ public final class OutputFile: Sendable {
     if hasTwoNames { try? SystemCalls.unlink(temporaryPath) }
   }
 
-  func syncFolder() throws { try SystemCalls.sync(folder, path: path) }
+  func syncFolder() throws { try SystemCalls.sync(folder.number, path: path) }
 
   static func temporaryPath(of path: String) -> String {
     let (folder, name) = split(path)

@@ -109,7 +109,8 @@ import Testing
     let report = try JSONSerialization.jsonObject(with: Data(resumed.output.utf8)) as? [String: Any]
     let (old, new) = (report?["resumed_bytes"] as? Int ?? 0, report?["bytes_written"] as? Int ?? 0)
     #expect(old > 0 && new > 0 && old + new == size(out))
-    #expect(try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, whole)).code == 0)
+    let once = try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, whole))
+    #expect(once.output.contains("sha256 \(report?["sha256"] as? String ?? "")\n"), "\(once.output)")
     #expect(FileManager.default.contentsEqual(atPath: whole, andPath: out))
   }
 
