@@ -72,9 +72,10 @@ struct Split {
         remedy: "download the set again")
     }
     guard split.total == total else {
-      func said(_ total: Int?) -> String { total.map(String.init) ?? "none" }
+      func said(_ total: Int?) -> String { total.map { "\($0) tensors" } ?? "an unsaid number of tensors" }
       throw InputError(
-        .missing, "it is of a set of \(said(split.total)) tensors, the file that was opened of one of \(said(total))",
+        .missing,
+        "it is of a set of \(said(split.total)), and the file that was opened of a set of \(said(total))",
         file: file.path, subject: Split.tensorsKey, remedy: "the files are of different models; download the set again")
     }
   }

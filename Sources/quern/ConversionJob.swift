@@ -60,14 +60,13 @@ struct ConversionJob {
     try converter.checkMemory()
     guard !flags.dryRun else { return }
     for index in outputs.indices {
+      guard let output = outputs[index].target?.output else { continue }
       let plan = outputs[index].plan
-      outputs[index].target?.state = try outputs[index].target.map { target in
-        try RunState(
-          converting: RunState.identity(
-            converting: input, plan, text: calibration, importance: rounding.importance,
-            options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan))),
-          into: target.output, resumes: !flags.noResume)
-      }
+      outputs[index].target?.state = try RunState(
+        converting: RunState.identity(
+          converting: input, plan, text: calibration, importance: rounding.importance,
+          options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan))),
+        into: output, resumes: !flags.noResume)
     }
     try reserve()
   }

@@ -82,7 +82,7 @@ import Testing
       folder.path("{type}.yaml"), "--verify", Fixtures.path("text/python-docs-evaluate.txt"), "-q",
     ])
     #expect(try folder.names() == ["Q4_K_M.gguf", "Q4_K_M.yaml", "Q8_0.gguf", "Q8_0.yaml"])
-    #expect(try String(contentsOfFile: folder.path("Q8_0.yaml"), encoding: .utf8).hasPrefix("type: Q8_0\n"))
+    #expect(try String(contentsOfFile: folder.path("Q8_0.yaml"), encoding: .utf8).contains("type: Q8_0\n"))
     #expect(all.output.contains("KL divergence") && all.output.contains("all in"))
   }
 
@@ -116,18 +116,18 @@ import Testing
     for name in ["whole", "killed"] { try folder.makeFolder(name) }
     func arguments(_ name: String) -> [String] {
       [
-        "convert", tiny, "-t", "Q4_K_M,Q3_K_M", "--search", "thorough", "--split-max-tensors", "13", "--save-every",
+        "convert", tiny, "-t", "IQ3_S,Q3_K_M", "--split-max-tensors", "13", "--save-every",
         "0",
         "-j", "1", "-o", folder.path("\(name)/{type}.gguf"), "-q", "--json",
       ]
     }
     _ = try run(arguments("whole"))
-    let state = folder.path("killed/Q3_K_M.gguf.resume")
+    let state = folder.path("killed/IQ3_S.gguf.resume")
     func bytes() -> Int { (try? FileManager.default.attributesOfItem(atPath: state)[.size] as? Int) ?? 0 }
     var seen = 0
     for _ in 0..<2 {
       // Some records more than the last time.
-      #expect(try CommandRun.kill(CommandRun.quern, arguments("killed")) { bytes() > seen + 3000 })
+      #expect(try CommandRun.kill(CommandRun.quern, arguments("killed")) { bytes() > seen + 500 })
       seen = bytes()
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: folder.path("killed")).allSatisfy { !$0.hasSuffix(".gguf") }

@@ -155,7 +155,7 @@ import Testing
     try refuse(69, "m-00002-of-00005.gguf", "MISSING")
     try others.write(to: URL(fileURLWithPath: second))
     try refuse(69, "m-00002-of-00005.gguf", "not number 2 of 5", "MISSING")
-    #expect(try !FileManager.default.fileExists(atPath: folder.path("x.gguf")))
+    #expect(!FileManager.default.fileExists(atPath: folder.path("x.gguf")))
     let noSet = try CommandRun.quern("merge", whole, "-o", folder.path("x.gguf"))
     #expect(noSet.code == 65 && noSet.errors.contains("UNSUPPORTED"))
   }

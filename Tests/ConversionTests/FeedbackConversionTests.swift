@@ -98,7 +98,7 @@ import Testing
         \.self))
     let (input, text) = (try ModelInput(opening: folder.path("model")), try TextFile(reading: source))
     let calibration = try CalibrationText([text], for: input, tokens: 1 << 20, context: 128)
-    func convert(_ name: String, _ feedback: FeedbackOptions?, jobs: Int = 2) throws -> Converter.Result {
+    func convert(_ name: String, _ feedback: FeedbackOptions?, jobs: Int = 2) throws -> Converter.Written {
       try Converter(
         plan: ConversionPlan(input, recipe: Recipe(.q4_0)), jobs: jobs,
         rounding: Converter.Rounding(feedback: feedback.map { (calibration, $0) })

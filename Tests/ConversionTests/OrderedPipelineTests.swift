@@ -28,7 +28,7 @@ import Conversion
         count: 100, makeScratch: { () },
         produce: { item, _ in
           if item == 20 || item == 21 || item == 90 { throw Failure(item: item) }
-          return []
+          return 0
         }, deliver: { item, _ in #expect(item < 20) })
     }
   }
@@ -37,7 +37,7 @@ import Conversion
     let delivered = Mutex(0)
     #expect(throws: Failure(item: 5)) {
       try OrderedPipeline(jobs: jobs, window: 16).run(
-        count: 1000, makeScratch: { () }, produce: { _, _ in [] },
+        count: 1000, makeScratch: { () }, produce: { _, _ in 0 },
         deliver: { item, _ in
           if item == 5 { throw Failure(item: 5) }
           delivered.withLock { $0 += 1 }
@@ -61,7 +61,7 @@ import Conversion
               throw Failure(item: 0)
             }
             slow.withLock { $0 += 1 }
-            return [0]
+            return 0
           }, deliver: { _, _ in })
       }
     }
@@ -69,6 +69,6 @@ import Conversion
 
   @Test func noItemsIsNoWork() throws {
     try OrderedPipeline(jobs: 2).run(
-      count: 0, makeScratch: { () }, produce: { _, _ in [] }, deliver: { _, _ in Issue.record("delivered nothing") })
+      count: 0, makeScratch: { () }, produce: { _, _ in 0 }, deliver: { _, _ in Issue.record("delivered nothing") })
   }
 }
