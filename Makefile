@@ -63,6 +63,7 @@ fuzz: deps
 bench: build peers
 	$(VENV)/bin/python Tests/PeerTests/bench_blocks.py
 	$(VENV)/bin/python Tests/PeerTests/bench_convert.py $(BIN) $(VENV)
+	$(VENV)/bin/python Tests/PeerTests/bench_types.py $(BIN) $(VENV)/smollm2
 	$(VENV)/bin/python Tests/PeerTests/bench_perplexity.py $(VENV) $(BIN) $(VENV)/smollm2
 	$(VENV)/bin/python Tests/PeerTests/bench_verify.py $(VENV) $(BIN) $(VENV)/smollm2
 	$(VENV)/bin/python Tests/PeerTests/bench_importance.py $(VENV) $(BIN) $(VENV)/smollm2
