@@ -65,10 +65,17 @@ struct Convert: ParsableCommand {
       """)
   var noResume = false
 
+  @Option(
+    help: ArgumentHelp(
+      "With gptq, keep the hidden states of the text in OUTPUT.states.resume when a block ends and so many seconds have "
+        + "passed since the last time.", valueName: "seconds"))
+  var saveEvery = 300
+
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
@@ -102,7 +109,7 @@ struct Convert: ParsableCommand {
     guard let file else { return print(plan) }
 
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
-    let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
+    let result = try converter.run(into: file, checking: job.input, kept: job.kept, progress: console.progress())
     let seconds = Machine.seconds(since: began)
     for fallback in result.fallbacks { console.say(fallback.line) }
 
@@ -142,7 +149,7 @@ struct Convert: ParsableCommand {
     var input: ModelInput
     var plan: ConversionPlan
     var rounding: Converter.Rounding
-    var state: RunState?
+    var kept: Converter.Kept?
     var isCalibrated = false
   }
 
@@ -153,22 +160,24 @@ struct Convert: ParsableCommand {
     }
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
     let calibration = try calibrating.text(for: input)
+    let hessians = try calibrating.hessian.map { try HessianFolder(reading: $0) }
+    try hessians?.check(against: input)
     var job = Job(
       input: input, plan: try plan(input, importance),
-      rounding: calibrating.rounding(importance: importance, text: calibration))
-    guard let calibration else { return job }
+      rounding: calibrating.rounding(importance: importance, text: calibration, hessians: hessians))
+    guard calibration != nil || hessians != nil else { return job }
     job.isCalibrated = true
 
     let size = calibrating.targetBytes(job.plan)
     if !dryRun {
-      job.state = try RunState(
+      job.kept = try Converter.Kept(
         beside: output,
         identity: RunState.identity(
-          converting: input, job.plan, text: calibration, importance: importance,
+          converting: input, job.plan, text: calibration, importance: importance, hessians: hessians,
           options: calibrating.summary(job.rounding, targetBytes: size)),
-        resumes: !noResume)
+        saveInterval: .seconds(saveEvery), resumes: !noResume)
     }
-    if calibrating.awq {
+    if calibrating.awq, let calibration {
       let found = try ScalingRun(
         input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
       ).run(progress: console.progress())
@@ -179,25 +188,27 @@ struct Convert: ParsableCommand {
       job.rounding.importance = found.importance
       job.plan = try plan(found.input, found.importance)
     }
-    if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
+    if let known = try job.kept.flatMap({ try job.plan.withTypes(of: $0.blocks) }) {
       job.plan = known
-    } else if let size {
-      job.plan = try allocate(size, job.plan, job.input, job.rounding, calibration, console)
-      if let state = job.state { try job.plan.saveTypes(in: state) }
+    } else if let size, let calibration {
+      job.plan = try allocate(size, job, calibration, console)
+      if let kept = job.kept { try job.plan.saveTypes(in: kept.blocks) }
     }
     return job
   }
 
-  /// `plan` with the types that lose least within `size` bytes.
+  /// The plan of `job` with the types that lose least within `size` bytes.
   private func allocate(
-    _ size: Int, _ plan: ConversionPlan, _ input: ModelInput, _ rounding: Converter.Rounding, _ text: CalibrationText,
-    _ console: Console
+    _ size: Int, _ job: Job, _ text: CalibrationText, _ console: Console
   ) throws -> ConversionPlan {
     let scratch = try OutputFile(output + ".types", overwrites: true)
     defer { scratch.discard() }
     let result = try TypeAllocation(
-      plan, of: input, rounding: rounding, text: text, jobs: compute.threads, stateBytes: compute.memory.bytes / 2
-    ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
+      job.plan, of: job.input, rounding: job.rounding, text: text, jobs: compute.threads,
+      stateBytes: compute.memory.bytes / 2
+    ).solve(
+      fileBytes: size, scratch: scratch, known: job.kept?.blocks.sensitivities() ?? [], progress: console.progress()
+    ) { try job.kept?.blocks.append($0) }
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
         + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")
