@@ -84,6 +84,36 @@ import Testing
     #expect(matrices[0].sums == without.sums && matrices[1].sums == without.sums)
   }
 
+  /// Both are sums of the same squares, the one in F32, the other in F64.
+  @Test(arguments: ["tiny-llama", "mixtral"]) func theDiagonalIsTheImportance(_ model: String) throws {
+    let bench = try Bench(model)
+    let matrix = try bench.calibrate("stored")
+    var compared = 0
+    for layer in 0..<bench.input.model.parameters.layerCount {
+      let file = try GGUFFile(reading: bench.folder.path("stored/blk.\(layer).gguf"))
+      guard case .uint64s(let tokens)? = file.metadata["hessian.tokens"] else {
+        Issue.record("no tokens")
+        return
+      }
+      for (tensor, count) in zip(file.tensors, tokens) {
+        let words = tensor.name.split(separator: ".")
+        let expert = words.count == 6 ? try #require(Int(words[4])) : 0
+        let sums = try #require(matrix.sums[ExactString(words[..<4].joined(separator: "."))])
+        #expect(Float(count) == sums.counts[expert])
+        let triangle = try Self.values(tensor)
+        var at = 0
+        for column in 0..<sums.columns {
+          let square = sums.squares[expert * sums.columns + column]
+          #expect(abs(triangle[at] - square) <= 1e-5 * square)
+          at += sums.columns - column
+        }
+        #expect(at == triangle.count)
+        compared += 1
+      }
+    }
+    #expect(compared >= 4 * bench.input.model.parameters.layerCount)
+  }
+
   /// Of every element: in F64, in the order given, rounded once.
   @Test(arguments: ["tiny-llama", "mixtral"]) func mergingAddsInOrder(_ model: String) throws {
     let bench = try Bench(model, parts: [0..<9000, 9000..<20_000, 30_000..<36_000])
