@@ -12,7 +12,7 @@ hits=$(git grep -nE 'unsafeFlags|fatalError\(|try!|as!' -- 'Sources/*.swift' Pac
 hits=$(git grep -nE '(TODO|FIXME|XXX)' -- Sources Tests ':!Tests/lint.sh' || true)
 [ -z "$hits" ] || complain "unfinished:"$'\n'"$hits"
 
-hits=$(git grep -lE '(/tmp/|/home/|/root/)' -- Sources docs README.md CHANGELOG.md || true)
+hits=$(git grep -lE '/(tmp|home|root)/' -- Sources docs Makefile README.md CHANGELOG.md || true)
 [ -z "$hits" ] || complain "paths of one machine in: $hits"
 
 while read -r lines file; do

@@ -9,16 +9,23 @@ command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or lat
 packages=(zlib1g-dev pkg-config)
 [ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
 
+# By what a package gives, since only Debian and its kin have packages of these names.
+has() {
+  case $1 in
+    zlib1g-dev) pkg-config --exists zlib ;;
+    python3-venv) python3 -c 'import ensurepip, venv' ;;
+    python3-dev) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ;;
+    ninja-build) command -v ninja ;;
+    *) command -v "$1" ;;
+  esac >/dev/null 2>&1
+}
+
 missing=()
-for package in "${packages[@]}"; do
-  if [ "$package" = python3-venv ] && python3 -c 'import ensurepip, venv' 2>/dev/null; then continue; fi
-  if [ "$package" = pkg-config ] && command -v pkg-config >/dev/null; then continue; fi
-  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
+for package in "${packages[@]}"; do has "$package" || missing+=("$package"); done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "quern needs zlib with its headers and pkg-config; install them first" >&2
+  echo "quern needs what Debian calls ${missing[*]}; install it first" >&2
   exit 69
 fi
 if [ "$(id -u)" -ne 0 ]; then

@@ -111,14 +111,16 @@ public struct PerplexityRun {
   }
 
   public func run(progress: ProgressHandler? = nil) throws -> Report {
+    let report: Report
     do {
-      let report = try measure(progress)
-      try logits?.publish()
-      return report
+      report = try measure(progress)
     } catch {
       logits?.discard()
       throw error
     }
+    // Discards by itself where it fails.
+    try logits?.publish()
+    return report
   }
 
   private func measure(_ progress: ProgressHandler?) throws -> Report {

@@ -27,8 +27,10 @@ public enum Parallel {
     let state = State()
     DispatchQueue.concurrentPerform(iterations: workers) { worker in
       while true {
+        // Asked before an index is taken: all that were taken before one that failed are run, so the lowest is found.
+        guard !state.stopped.load(ordering: .relaxed) else { return }
         let index = state.next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < count, !state.stopped.load(ordering: .relaxed) else { return }
+        guard index < count else { return }
         do {
           try body(index, worker)
         } catch {

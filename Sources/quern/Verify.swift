@@ -70,8 +70,10 @@ struct Verify: ParsableCommand {
   func run() throws {
     let console = shared.console
     let gates = try gates.limits()
-    if logits != nil, gates[.maximumLayerError] != nil {
-      throw ValidationError("--max-layer-error needs --against: a file of logits has no layers.")
+    if logits != nil {
+      for kind in [Gates.Kind.maximumLayerError, .maximumDifferences] where gates[kind] != nil {
+        throw ValidationError("--\(kind.rawValue) needs --against: a file of logits has neither layers nor parameters.")
+      }
     }
     let files = try output.files(
       tasks: questions.tasksResults,

@@ -113,6 +113,26 @@ import Testing
     #expect(one.markdown.contains("**failed**"))
   }
 
+  /// Of models that end alike the names stand below one another, whatever the places round to.
+  @Test(arguments: [0.0331, 0.0338, 0.05, 0.0999]) func labelsOfModelsThatEndAlikeDoNotMeet(_ error: Double) throws {
+    var report = try SampleReport.ofTwo.get()
+    report.candidates = (0..<6).map { number in
+      var candidate = report.candidates[number % 2]
+      candidate.fileType = "T\(number)"
+      let last = candidate.layers.count - 1
+      candidate.layers[last].relativeRMSError = error
+      return candidate
+    }
+    let chart = try #require(report.html.components(separatedBy: "after each layer, by model").last)
+    let heights = try (0..<6).map { number in
+      let label = try #require(chart.components(separatedBy: ">T\(number)</text>").first)
+      let tag = try #require(label.components(separatedBy: "<text").last)
+      return try #require(
+        tag.components(separatedBy: " y=\"").last?.split(separator: "\"").first.flatMap { Double($0) })
+    }.sorted()
+    for (above, below) in zip(heights, heights.dropFirst()) { #expect(below - above > 12.5) }
+  }
+
   /// Numbers that are none, and models of any depth, break no drawing.
   @Test(arguments: [Double.nan, .infinity, 0, 1e-300, 1e300]) func numbersThatAreNoneBreakNothing(_ value: Double)
     throws

@@ -20,8 +20,8 @@ import Testing
     "blk.0.ffn_up.weight", "output_norm.weight",
   ]
 
-  @Test(arguments: ["plain", "tied", "mixtral"], [1, 1 << 20])
-  func manyInOneWalkAreWhatEachIsAlone(_ fixture: String, _ stateBytes: Int) throws {
+  @Test(arguments: ["plain", "tied", "mixtral"], [1, 2, 20])
+  func manyInOneWalkAreWhatEachIsAlone(_ fixture: String, _ room: Int) throws {
     let model = try ForwardPassTests.model("forward/\(fixture)")
     let vocabulary = Int32(model.parameters.vocabularySize)
     let text = try TextChunks((0..<24 * 3).map { Int32($0 * 17) % vocabulary }, context: 24, bos: 1)
@@ -30,7 +30,9 @@ import Testing
     }.map { $0 == "blk.1.ffn_down.weight" && fixture == "mixtral" ? "blk.1.ffn_down_exps.weight" : $0 }
       .filter { model[$0] != nil }.map { try Self.scaled($0, by: 1.03, in: model) }
     let reference = try ForwardPass(model, jobs: 2)
-    let found = try Evaluation(text, stateBytes: stateBytes).divergences(of: replacements, in: reference)
+    // The walk's own states are three times the text's.
+    let slot = text.count * ForwardPass.stateBytes(model.parameters, tokens: text.context)
+    let found = try Evaluation(text, stateBytes: (3 + room) * slot).divergences(of: replacements, in: reference)
     #expect(found.count == replacements.count)
     var told = [Double](repeating: -1, count: replacements.count)
     let inGroups = try Evaluation(text, stateBytes: stateBytes).divergences(
@@ -50,6 +52,16 @@ import Testing
     let text = try TextChunks((0..<48).map { Int32($0 % 37) }, context: 24, bos: 1)
     let found = try Evaluation(text).divergences(of: model.tensors, in: ForwardPass(model, jobs: 1))
     #expect(found.allSatisfy { $0 == 0 })
+  }
+
+  @Test func lessRoomThanOneReplacementNeedsIsRefused() throws {
+    let model = try ForwardPassTests.model("forward/plain")
+    let text = try TextChunks((0..<48).map { Int32($0 % 37) }, context: 24, bos: 1)
+    let room = 4 * text.count * ForwardPass.stateBytes(model.parameters, tokens: text.context)
+    let error = #expect(throws: InputError.self) {
+      try Evaluation(text, stateBytes: room - 1).divergences(of: model.tensors, in: ForwardPass(model, jobs: 1))
+    }
+    #expect(error?.code == .limit)
   }
 
   @Test func aReplacementOfNothingIsRefused() throws {

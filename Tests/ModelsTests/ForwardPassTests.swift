@@ -88,6 +88,20 @@ import Testing
     #expect(alone == other)
   }
 
+  @Test func sumsByLayerDoNotDependOnTheGrouping() throws {
+    let (text, model) = try (Self.shortText(), Self.model("tiny-llama"))
+    let changed = try model.replacing(AttributionTests.scaled("blk.2.ffn_up.weight", by: 1.02, in: model))
+    let layers = try [1, 72 * 256 * 4 * 7, 1 << 30].map { stateBytes in
+      try Evaluation(text, stateBytes: stateBytes).drift(
+        of: [ForwardPass(changed, jobs: 2)], from: ForwardPass(model, jobs: 2))[0].layers
+    }
+    #expect(layers[0][5].state.relativeRMSError > 0)
+    for other in layers[1...] {
+      #expect(other.map(\.state) == layers[0].map(\.state))
+      #expect(other.map(\.added) == layers[0].map(\.added))
+    }
+  }
+
   @Test(arguments: Arithmetic.allCases) func everyInstructionSetGivesTheSameBits(_ arithmetic: Arithmetic) throws {
     let expected = try Self.expected("tiny-llama")
     let text = try TextChunks(Self.ids(expected.required("ids")), context: 72, bos: 3840, limit: 2)
@@ -173,6 +187,7 @@ import Testing
     #expect(text.count > 2 && part.drift.count == beginning.drift.count)
     #expect(part.drift.meanDivergence == beginning.drift.meanDivergence && part.drift.meanDivergence > 0)
     #expect(part.worst == beginning.worst)
+    #expect(part.layers.map(\.state) == beginning.layers.map(\.state))
     #expect(part.drift.leastMeanDivergence(of: 4 * part.drift.count) == part.drift.meanDivergence / 4)
     let agreeing = part.drift.topOneAgreement
     #expect((part.drift.greatestTopOneAgreement(of: 2 * part.drift.count) - (agreeing + 1) / 2).magnitude < 1e-12)

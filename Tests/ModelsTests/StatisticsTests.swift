@@ -32,28 +32,6 @@ import Testing
     #expect(LogLikelihood().perplexity.isNaN)
   }
 
-  static func token(_ index: Int) -> TokenDrift {
-    let x = Double(index * 37 % 101) / 50
-    return TokenDrift(
-      reference: x, quantized: x + 0.01, divergence: x / 10, referenceChoice: 1, quantizedChoice: index % 4 == 0 ? 2 : 1
-    )
-  }
-
-  @Test func mergedPartsAreTheWhole() {
-    var (whole, left, right) = (Drift(), Drift(), Drift())
-    for index in 0..<101 {
-      whole.add(Self.token(index))
-      if index < 40 { left.add(Self.token(index)) } else { right.add(Self.token(index)) }
-    }
-    left.merge(right)
-    #expect(left.count == 101)
-    #expect(left.topOneAgreement == whole.topOneAgreement)
-    #expect((left.meanDivergence - whole.meanDivergence).magnitude < 1e-15)
-    #expect((left.logRatio - 0.01).magnitude < 1e-15)
-    #expect(left.logRatioStandardError < 1e-8)
-    #expect(left.divergencePercentiles([0.5, 0.9]) == whole.divergencePercentiles([0.5, 0.9]))
-  }
-
   @Test func percentilesAreInterpolated() {
     var drift = Drift()
     for value in [0.4, 0.1, 0.2, 0.8] {

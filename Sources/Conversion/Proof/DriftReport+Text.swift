@@ -45,7 +45,7 @@ extension DriftReport.Candidate {
     }
     for gate in gates {
       let verdict = gate.passed ? "passed" : "FAILED"
-      lines.append("gate \(gate.name): \(decimals(gate.value, 6)), limit \(decimals(gate.limit, 6)): \(verdict)")
+      lines.append("gate \(gate.name): \(Figures.plain(gate.value)), limit \(Figures.plain(gate.limit)): \(verdict)")
     }
     return lines.joined(separator: "\n")
   }

@@ -86,7 +86,8 @@ public struct DriftReport: Sendable {
 
     /// The tensor farthest from the reference's, by its relative RMS error; `nil` when no tensor is in both.
     public var largestTensor: TensorRow? {
-      tensors.filter { $0.relativeRMSError != nil }.max { $0.relativeRMSError! < $1.relativeRMSError! }
+      tensors.first { $0.relativeRMSError?.isNaN ?? false }
+        ?? tensors.filter { $0.relativeRMSError != nil }.max { $0.relativeRMSError! < $1.relativeRMSError! }
     }
   }
 

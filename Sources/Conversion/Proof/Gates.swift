@@ -29,8 +29,6 @@ public struct Gates: Hashable, Sendable {
 
   public init() {}
 
-  public var isEmpty: Bool { limits.isEmpty }
-
   public subscript(kind: Kind) -> Double? {
     get { limits[kind] }
     set { limits[kind] = newValue }
@@ -63,11 +61,12 @@ public struct Gates: Hashable, Sendable {
     return nil
   }
 
+  /// - Parameter differences: from the reference; `nil` where that is no model, and then nobody asks for them.
   func results(
-    for drift: Drift, layers: [DriftReport.LayerRow], differences: [DriftReport.ParameterDifference]
+    for drift: Drift, layers: [DriftReport.LayerRow], differences: [DriftReport.ParameterDifference]?
   ) -> [Result] {
     var limits = limits
-    if !limits.isEmpty, limits[.maximumDifferences] == nil { limits[.maximumDifferences] = 0 }
+    if differences != nil, !limits.isEmpty, limits[.maximumDifferences] == nil { limits[.maximumDifferences] = 0 }
     return Kind.allCases.compactMap { kind in
       guard let limit = limits[kind] else { return nil }
       let value =
@@ -79,7 +78,7 @@ public struct Gates: Hashable, Sendable {
         // A value that is not a number is the greatest of all, and passes no gate.
         case .maximumLayerError:
           layers.map(\.relativeRMSError).first(where: \.isNaN) ?? layers.map(\.relativeRMSError).max() ?? .nan
-        case .maximumDifferences: Double(differences.filter(\.isComputedWith).count)
+        case .maximumDifferences: differences.map { Double($0.filter(\.isComputedWith).count) } ?? .nan
         }
       return Result(
         name: kind.rawValue, limit: limit, value: value, passed: kind.isMinimum ? value >= limit : value <= limit)
@@ -99,8 +98,8 @@ public struct GateFailure: Error, Sendable, CustomStringConvertible {
 
   public var description: String {
     failed.map {
-      "gate \($0.gate.name) failed\($0.candidate.map { " for \($0)" } ?? ""): \(decimals($0.gate.value, 6)) "
-        + "where the limit is \(decimals($0.gate.limit, 6))"
+      "gate \($0.gate.name) failed\($0.candidate.map { " for \($0)" } ?? ""): \(Figures.plain($0.gate.value)) "
+        + "where the limit is \(Figures.plain($0.gate.limit))"
     }.joined(separator: "; ")
   }
 }

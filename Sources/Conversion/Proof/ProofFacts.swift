@@ -80,18 +80,18 @@ enum ProofFacts {
 
   /// What was measured of `model`, with what is said of it beside.
   /// - Parameters:
-  ///   - differences: from the reference, where that is a model.
+  ///   - differences: from the reference; `nil` where that is no model.
   ///   - hashes: whether its file is read whole for a digest.
   static func row(
     _ model: ModelInput, _ drift: Drift, layers: [DriftReport.LayerRow] = [], tensors: [DriftReport.TensorRow] = [],
-    worst: [DriftReport.WorstToken] = [], differences: [DriftReport.ParameterDifference] = [], gates: Gates,
+    worst: [DriftReport.WorstToken] = [], differences: [DriftReport.ParameterDifference]? = nil, gates: Gates,
     hashes: Bool
   ) throws -> DriftReport.Candidate {
     DriftReport.Candidate(
       name: name(model.path), path: model.path, fileType: fileType(model), fileBytes: model.fileBytes,
       bitsPerWeight: model.bitsPerWeight, sha256: hashes ? try sha256(of: model) : nil, drift: drift, layers: layers,
       tensors: tensors, worst: worst, gates: gates.results(for: drift, layers: layers, differences: differences),
-      provenance: provenance(model), differences: differences)
+      provenance: provenance(model), differences: differences ?? [])
   }
 
   /// A position of the walk in words.

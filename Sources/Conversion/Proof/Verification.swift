@@ -97,7 +97,8 @@ public struct Verification {
     _ chunks: TextChunks, _ plan: WalkMemory, _ progress: ProgressHandler?
   ) throws -> [[String: Double]] {
     let attribution = Attribution(
-      reference: reference.model, chunks: chunks, jobs: options.jobs, stateBytes: plan.states)
+      reference: reference.model, chunks: chunks, jobs: options.jobs, stateBytes: plan.states,
+      arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
     return try candidates.map { candidate in
       let tensors = candidate.model.tensors.filter { reference.model[$0.name] != nil && Attribution.measures($0) }
       let values = try attribution.divergences(of: tensors, progress: progress)

@@ -2,7 +2,8 @@ import Tensors
 
 /// How far stored weights are from those they were made from.
 enum WeightError {
-  /// ‖a − b‖ / ‖b‖ over all elements, b the reference; 0 when both are zero everywhere.
+  /// ‖a − b‖ / ‖b‖ over all elements, b the reference; 0 when both are zero everywhere, NaN when one of them has an element
+  /// that is no finite number.
   ///
   /// Pieces of rows are summed apart and added in their order, so that the result does not depend on `jobs`.
   static func relativeRMS(of tensor: Tensor, from reference: Tensor, jobs: Int) throws -> Double {
@@ -22,6 +23,7 @@ enum WeightError {
     }
     let difference = sums.reduce(0) { $0 + $1[0] }
     let total = sums.reduce(0) { $0 + $1[1] }
+    guard difference.isFinite, total.isFinite else { return .nan }
     return total > 0 ? (difference / total).squareRoot() : difference > 0 ? .infinity : 0
   }
 }

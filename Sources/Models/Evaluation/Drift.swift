@@ -51,25 +51,6 @@ public struct Drift: Sendable {
     open = Block()
   }
 
-  /// Both parts' last blocks are ended.
-  public mutating func merge(_ other: Drift) {
-    var other = other
-    endBlock()
-    other.endBlock()
-    reference.merge(other.reference)
-    quantized.merge(other.quantized)
-    products += other.products
-    difference = (difference.sum + other.difference.sum, difference.squares + other.difference.squares)
-    divergence = (divergence.sum + other.divergence.sum, divergence.squares + other.divergence.squares)
-    divergences += other.divergences
-    probabilityChanges += other.probabilityChanges
-    sameChoices += other.sameChoices
-    probability.sum += other.probability.sum
-    probability.squares += other.probability.squares
-    probability.fourthPowers += other.probability.fourthPowers
-    blocks += other.blocks
-  }
-
   // MARK: Bounds
 
   /// What the mean divergence is at least when `count` tokens are scored in all.

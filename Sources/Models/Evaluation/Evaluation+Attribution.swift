@@ -13,7 +13,8 @@ extension Evaluation {
   ///   - together: at most so many in a group, however many the budget allows.
   ///   - measured: is told each divergence, by the number of the replacement, when its group has passed.
   /// - Returns: in the order of `replacements`.
-  /// - Throws: `NAME`, `SHAPE` or `TYPE` for a tensor that replaces none; `NONFINITE`; what reading or `measured` throws.
+  /// - Throws: `LIMIT` when the budget has no room for one replacement beside the reference; `NAME`, `SHAPE` or `TYPE` for a
+  ///   tensor that replaces none; `NONFINITE`; what reading or `measured` throws.
   public func divergences(
     of replacements: [Tensor], in reference: ForwardPass, together: Int = .max,
     measured: ([(number: Int, divergence: Double)]) throws -> Void = { _ in }
@@ -23,7 +24,15 @@ extension Evaluation {
     let perSlot = max(1, text.count * ForwardPass.stateBytes(reference.parameters, tokens: text.context))
     let walked = probes.filter { $0.start != nil }.sorted { ($0.start!, $0.number) < ($1.start!, $1.number) }
     let resting = probes.filter { $0.start == nil }
-    let room = max(1, min(max(1, walked.count), stateBytes / perSlot - AttributionWalk.ownSlots, together))
+    let slots = stateBytes / perSlot
+    guard slots > AttributionWalk.ownSlots else {
+      throw InputError(
+        .limit,
+        "replacing one tensor at a time in \(text.count) chunks of \(text.context) tokens needs "
+          + "\(perSlot * (AttributionWalk.ownSlots + 1)) bytes of hidden states, there is room for \(stateBytes)",
+        remedy: "give more --memory, fewer --attribute-chunks or a shorter --ctx")
+    }
+    let room = max(1, min(walked.count, slots - AttributionWalk.ownSlots, together))
     let walk = try AttributionWalk(text, reference, room: room)
     let groups = stride(from: 0, to: max(1, walked.count), by: room).map {
       Array(walked[$0..<min(walked.count, $0 + room)])
@@ -59,7 +68,8 @@ extension Evaluation {
     let reference = walk.reference
     let pass =
       probes[0].probe.changesOutput
-      ? try ForwardPass(probes[0].probe.model, jobs: reference.jobs, sharing: reference) : reference
+      ? try ForwardPass(
+        probes[0].probe.model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference) : reference
     let columns = reference.parameters.vocabularySize
     let (p, q) = (try Matrix(rows: rowsInTile, columns: columns), try Matrix(rows: rowsInTile, columns: columns))
     var sums = [Double](repeating: 0, count: probes.count)
@@ -152,7 +162,7 @@ private final class AttributionWalk {
       try reference.embed(inputs, into: current)
     }
     while alive < probes.count, probes[alive].start == -1 {
-      try ForwardPass(probes[alive].model, jobs: reference.jobs, sharing: reference)
+      try ForwardPass(probes[alive].model, jobs: reference.jobs, arithmetic: reference.arithmetic, sharing: reference)
         .embed(inputs, into: slot(own + alive))
       alive += 1
     }

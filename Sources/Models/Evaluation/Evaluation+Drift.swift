@@ -39,14 +39,24 @@ extension Evaluation {
     let columns = reference.parameters.vocabularySize
     var tiles: (p: Matrix, q: Matrix)?
     var ends = false
+    // Of the group's chunks, by pass and layer. Summed chunk by chunk where they are scored: so the sums do not depend on the
+    // grouping, and are of what was scored where the walk ends early.
+    var parts = passes.map { _ in [(state: ArraySlice<StateDifference>, added: ArraySlice<StateDifference>)]() }
     try walk([reference] + passes, probes: probed, goesOn: { !ends }) { layer, states in
       for index in passes.indices {
-        let both = try states[index + 1].differences(from: states[0], jobs: reference.jobs)
-        results[index].layers[layer].state.merge(both.state)
-        results[index].layers[layer].added.merge(both.added)
+        if layer == 0 { parts[index].removeAll() }
+        parts[index].append(try states[index + 1].differences(from: states[0], jobs: reference.jobs))
       }
     } score: { chunks, states in
       for (index, chunk) in chunks.enumerated() {
+        for (number, layers) in parts.enumerated() {
+          for (layer, part) in layers.enumerated() {
+            results[number].layers[layer].state.merge(part.state[part.state.startIndex + index])
+            if index < part.added.count {
+              results[number].layers[layer].added.merge(part.added[part.added.startIndex + index])
+            }
+          }
+        }
         for rows in self.tiles() {
           let (p, q) =
             try tiles ?? (Matrix(rows: rowsInTile, columns: columns), Matrix(rows: rowsInTile, columns: columns))
@@ -55,10 +65,10 @@ extension Evaluation {
           try reference.logits(of: rows.map { first + $0 }, in: states[0], into: p)
           for (number, pass) in passes.enumerated() {
             try pass.logits(of: rows.map { first + $0 }, in: states[number + 1], into: q)
-            let parts = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
+            let tokens = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
               LogitMath.drift(reference: p.view, quantized: q.view, row: row, target: target)
             }
-            for (row, token) in parts.enumerated() {
+            for (row, token) in tokens.enumerated() {
               _ = try finite(token.reference, reference)
               _ = try finite(token.quantized, pass)
               results[number].drift.add(token)

@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// Negative log-likelihoods of tokens, as mergeable sums.
+/// Negative log-likelihoods of tokens, as sums.
 public struct LogLikelihood: Hashable, Sendable {
   public private(set) var count = 0
   private var sum = 0.0
@@ -19,12 +19,6 @@ public struct LogLikelihood: Hashable, Sendable {
     count += 1
     sum += value
     sumOfSquares += value * value
-  }
-
-  public mutating func merge(_ other: LogLikelihood) {
-    count += other.count
-    sum += other.sum
-    sumOfSquares += other.sumOfSquares
   }
 
   /// Mean of `-ln p`; NaN of nothing.

@@ -20,8 +20,6 @@ public struct WalkMemory: Hashable, Sendable, CustomStringConvertible {
   /// Up to this many bytes an output matrix stays in memory; see `ForwardPass`.
   public let residentOutput: Int
 
-  public var groups: Int { (chunks + groupSize - 1) / groupSize }
-
   /// What the C library takes for a thread.
   private static let perThread = 36 << 20
 

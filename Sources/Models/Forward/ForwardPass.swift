@@ -67,8 +67,7 @@ public final class ForwardPass {
   public var work: ProductWork { buffers.work }
   public var layerCount: Int { parameters.layerCount }
 
-  /// Bytes that a group of `tokens` tokens in chunks of `chunk` needs in hidden states; twice as many where experts see
-  /// the states of all chunks in turn.
+  /// Bytes that `tokens` tokens need in hidden states; twice as many where experts see the states of all chunks in turn.
   public static func stateBytes(_ parameters: LlamaParameters, tokens: Int) -> Int {
     tokens * parameters.hiddenSize * MemoryLayout<Float>.stride * (parameters.expertCount > 0 ? 2 : 1)
   }
@@ -76,11 +75,11 @@ public final class ForwardPass {
   /// Bytes that passes sharing their buffers need beside hidden states, resident outputs and tiles of logits: a layer's
   /// weights, every thread's scratch for a chunk of `context` tokens, and pieces of the output matrix.
   static func bufferBytes(_ parameters: LlamaParameters, context: Int, workers: Int, jobs: Int) -> Int {
-    // Plain and packed.
-    let output = 2 * Buffers.outputRows(parameters) * parameters.hiddenSize * workers
+    // Plain and packed. Here, and where weights are decoded, there may be more threads than chunks.
+    let output = 2 * Buffers.outputRows(parameters) * parameters.hiddenSize * jobs
     let normed = rowsPerTile * parameters.hiddenSize
     let expert = parameters.expertCount > 0 ? 3 * parameters.feedForwardSize * parameters.hiddenSize : 0
-    let decoding = workers * WeightDecoder.bufferSize(max(parameters.hiddenSize, parameters.feedForwardSize))
+    let decoding = jobs * WeightDecoder.bufferSize(max(parameters.hiddenSize, parameters.feedForwardSize))
     return LlamaBlock.byteCount(parameters) + 4 * (output + normed + expert + decoding)
       + Buffers.threads(jobs) * LlamaBlock.Scratch.Thread.byteCount(tokens: context)
       + workers * LlamaBlock.Scratch.byteCount(parameters, tokens: context)

@@ -49,8 +49,10 @@ public struct HiddenStates: Sendable {
     selecting(probes).copy(from: other.selecting(0..<probes.count))
   }
 
-  /// How far these states are from `reference`'s: `state` over its chunks, `added` over the probes that follow them.
-  func differences(from reference: HiddenStates, jobs: Int) throws -> (state: StateDifference, added: StateDifference) {
+  /// How far these states are from `reference`'s, by chunk: `state` of its chunks, `added` of the probes that follow them.
+  func differences(
+    from reference: HiddenStates, jobs: Int
+  ) throws -> (state: ArraySlice<StateDifference>, added: ArraySlice<StateDifference>) {
     precondition(matrix.columns == reference.matrix.columns, "states of another width")
     let count = reference.chunks.count
     let parts = try Parallel.map(chunks.count, jobs: jobs) { chunk in
@@ -64,10 +66,7 @@ public struct HiddenStates: Sendable {
       }
       return part
     }
-    func sum(_ parts: ArraySlice<StateDifference>) -> StateDifference {
-      parts.reduce(into: StateDifference()) { $0.merge($1) }
-    }
-    return (sum(parts[..<count]), sum(parts[count...]))
+    return (parts[..<count], parts[count...])
   }
 }
 

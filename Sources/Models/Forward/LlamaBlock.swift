@@ -35,11 +35,12 @@ struct LlamaBlock: Sendable {
 
   /// Reads block `layer` of `model`.
   func load(_ layer: Int, of model: ModelSource, jobs: Int) throws {
-    for (part, matrix) in matrices {
+    // In a fixed order, so that of several bad tensors the same is named every time.
+    for (part, matrix) in matrices.sorted(by: { $0.key < $1.key }) {
       guard let tensor = model["blk.\(layer).\(part)"] else { continue }
       try WeightDecoder.decode(tensor, rows: 0..<tensor.rows, into: matrix, jobs: jobs)
     }
-    for (part, vector) in vectors {
+    for (part, vector) in vectors.sorted(by: { $0.key < $1.key }) {
       guard let tensor = model["blk.\(layer).\(part)"] else { continue }
       try WeightDecoder.decode(tensor, into: vector.view, jobs: 1)
     }
@@ -113,7 +114,7 @@ struct LlamaBlock: Sendable {
 
     /// `body` for parts of `count` rows, one a thread.
     func forEachPart(of count: Int, _ body: @Sendable (Range<Int>, ProductScratch) throws -> Void) throws {
-      let step = (count + threads.count - 1) / threads.count
+      let step = max(1, (count + threads.count - 1) / threads.count)
       try forEach((count + step - 1) / step) { part, thread in
         try body(part * step..<min(count, (part + 1) * step), thread.products)
       }

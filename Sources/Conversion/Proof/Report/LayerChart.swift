@@ -75,8 +75,10 @@ struct LayerComparison {
         Chart.path(through: points, "line", in: &drawing)
         guard let last = points.last else { continue }
         var y = last.y + 4
-        while let near = taken.first(where: { ($0 - y).magnitude < 13 }) { y = near + 13 }
+        // In their order, so that one pass finds the first place that is free below.
+        for near in taken where (near - y).magnitude < 13 { y = near + 13 }
         taken.append(y)
+        taken.sort()
         Chart.text(model.label, at: (last.x + 7, y), anchor: "start", style: "label", in: &drawing)
       }
       let stride = max(1, (count + 11) / 12)
