@@ -86,7 +86,8 @@ struct Calibrate: ParsableCommand {
     }
     if (output == nil) != (text.isEmpty && merge.isEmpty) {
       throw ValidationError(
-        output == nil ? "Give the importance matrix to write with --output." : "Without --text or --merge there is no --output.")
+        output == nil
+          ? "Give the importance matrix to write with --output." : "Without --text or --merge there is no --output.")
     }
     if !text.isEmpty, !mergeHessian.isEmpty {
       throw ValidationError("--merge-hessian adds what was measured: calibrate first, without it.")
@@ -122,7 +123,9 @@ struct Calibrate: ParsableCommand {
         ("output", .string(output)), ("entries", .int(matrix.entries.count)), ("chunks", .int(matrix.chunkCount)),
         ("tokens", .int(tokens)), ("coverage", coverage.json),
       ]
-      lines = ["\(output): \(matrix.entries.count) entries from \(matrix.chunkCount) chunks of \(ctx), \(tokens) tokens"]
+      lines = [
+        "\(output): \(matrix.entries.count) entries from \(matrix.chunkCount) chunks of \(ctx), \(tokens) tokens"
+      ]
     }
     if let hessian {
       let folder =

@@ -103,7 +103,8 @@ struct CalibrationOptions: ParsableArguments {
     if !usesFeedback { throw ValidationError("--hessian needs --method gptq.") }
     if awq { throw ValidationError("--hessian is of the model as it is, --awq changes it: leave one out.") }
     if !needsText, !calibration.isEmpty {
-      throw ValidationError("--hessian takes the place of --calibration: leave one out, or choose types with --allocate.")
+      throw ValidationError(
+        "--hessian takes the place of --calibration: leave one out, or choose types with --allocate.")
     }
     if settings.contains(where: \.needsText) {
       throw ValidationError(

@@ -91,7 +91,8 @@ import Testing
     let (one, two, both) = (folder.path("one"), folder.path("two"), folder.path("both"))
     #expect(try calibrate(folder.path("one.gguf"), ["--hessian", one]).code == 0)
     let second = try CommandRun.quern(
-      "calibrate", tiny, "--text", Fixtures.path("text/python-docs-evaluate.txt"), "--chunks", "20", "--ctx", "64", "-o",
+      "calibrate", tiny, "--text", Fixtures.path("text/python-docs-evaluate.txt"), "--chunks", "20", "--ctx", "64",
+      "-o",
       folder.path("two.gguf"), "--hessian", two, "--json")
     let report = try #require(JSONSerialization.jsonObject(with: Data(second.output.utf8)) as? [String: Any])
     #expect(report["hessian"] as? String == two)
@@ -101,7 +102,8 @@ import Testing
     #expect(merged.code == 0, "\(merged.errors)")
     #expect(merged.output.contains("both: Hessians of python-docs-calibrate.txt: 5 chunks of 64 tokens; python-docs-e"))
     let converted = try CommandRun.quern(
-      "convert", tiny, "--type", "Q4_K_M", "--method", "gptq", "--hessian", both, "-o", folder.path("out.gguf"), "--json")
+      "convert", tiny, "--type", "Q4_K_M", "--method", "gptq", "--hessian", both, "-o", folder.path("out.gguf"),
+      "--json")
     #expect(converted.code == 0, "\(converted.errors)")
     #expect(converted.output.contains("1600 tokens of the calibration text reach it") == false)
     let allocated = try CommandRun.quern(
@@ -121,7 +123,8 @@ import Testing
 
   @Test(arguments: [
     ["calibrate", "x", "--hessian", "d"], ["calibrate", "x", "--text", "t", "--hessian", "d"],
-    ["calibrate", "x", "--merge-hessian", "a"], ["calibrate", "x", "--merge-hessian", "a", "--hessian", "d", "-o", "y"],
+    ["calibrate", "x", "--merge-hessian", "a"],
+    ["calibrate", "x", "--merge-hessian", "a", "--hessian", "d", "-o", "y"],
     ["calibrate", "x", "--text", "t", "-o", "y", "--merge-hessian", "a", "--hessian", "d"],
     ["calibrate", "x", "--merge", "a", "-o", "y", "--hessian", "d"],
     ["convert", "x", "-o", "y", "--hessian", "d"],

@@ -117,7 +117,7 @@ import Testing
     #expect(rest.count == whole.count - count)
     #expect(Set((known + rest).map(\.tensor)) == Set(whole.map(\.tensor)))
     #expect(resumed.plan.header == reference.plan.header)
-    #expect((resumed.before, resumed.after) == (reference.before, reference.after))
+    #expect(resumed.before == reference.before && resumed.after == reference.after)
     try state.remove()
   }
 
@@ -178,8 +178,10 @@ import Testing
     let text = try CalibrationText(
       [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: 512)
     let plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
-    let result = try Converter(plan: plan, jobs: 2, rounding: Converter.Rounding(feedback: (.text(text), FeedbackOptions())))
-      .run(into: OutputFile(folder.path("few.gguf")), checking: input)
+    let result = try Converter(
+      plan: plan, jobs: 2, rounding: Converter.Rounding(feedback: (.text(text), FeedbackOptions()))
+    )
+    .run(into: OutputFile(folder.path("few.gguf")), checking: input)
     // 512 tokens are enough for 256 columns and too few for the 768 of the down projections.
     #expect(result.fallbacks.map(\.tensor) == (0..<6).map { "blk.\($0).ffn_down.weight" })
     #expect(

@@ -72,7 +72,6 @@ import Testing
     let stored = try bench.convert("stored.gguf", .stored(bench.stored("stored")), type)
     #expect(walked.sha256 == stored.sha256)
     #expect(walked.fallbacks == stored.fallbacks)
-    #expect(walked.fallbacks.isEmpty == (model != "mixtral"))
   }
 
   /// The importance matrix is the same with and without them too.
@@ -215,7 +214,7 @@ import Testing
   }
 
   @Test func moreTextThanMemoryHoldsIsRefusedBeforeAnythingIsWritten() throws {
-    let bench = try Bench("tiny-llama", parts: [0..<400_000])
+    let bench = try Bench("tiny-llama", parts: [0..<250_000])
     let error = #expect(throws: InputError.self) { try bench.calibrate("stored", memory: 64 << 20) }
     #expect(error?.code == .limit && error?.remedy?.contains("--merge-hessian") == true)
     #expect(try bench.folder.names() == ["part0.txt"])
@@ -284,7 +283,8 @@ import Testing
       try stored.check(against: bench.input)
       _ = try bench.convert("out.gguf", .stored(stored), .q4_K_M)
     }
-    #expect(error?.code == code && error?.file == path && error?.subject == subject, "\(error.map(\.description) ?? "")")
+    #expect(
+      error?.code == code && error?.file == path && error?.subject == subject, "\(error.map(\.description) ?? "")")
     #expect(error?.remedy != nil)
     #expect(!(try bench.folder.names().contains("out.gguf")))
   }

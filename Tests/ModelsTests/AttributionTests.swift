@@ -35,7 +35,7 @@ import Testing
     let found = try Evaluation(text, stateBytes: (3 + room) * slot).divergences(of: replacements, in: reference)
     #expect(found.count == replacements.count)
     var told = [Double](repeating: -1, count: replacements.count)
-    let inGroups = try Evaluation(text, stateBytes: stateBytes).divergences(
+    let inGroups = try Evaluation(text, stateBytes: (3 + room) * slot).divergences(
       of: replacements, in: reference, together: 2
     ) { for (number, divergence) in $0 { told[number] = divergence } }
     #expect(inGroups == found && told == found)

@@ -36,7 +36,7 @@ struct HessianFile {
       }
       self.layer = layer
       self.tokens = try tokens.map { count throws(InputError) in try SizeArithmetic.int(count) }
-    } catch { throw error.adding(file: path) }
+    } catch { throw error.adding(file: path, remedy: "calibrate again") }
   }
 
   var path: String { gguf.path }
@@ -166,7 +166,8 @@ extension HessianFile {
         let rounded = sums.map { Float($0) }
         guard rounded.allSatisfy(\.isFinite) else {
           throw InputError(
-            .nonFinite, "an element of the sum is no finite number", file: output.path, subject: name(key, layer: layer),
+            .nonFinite, "an element of the sum is no finite number", file: output.path,
+            subject: name(key, layer: layer),
             remedy: "one of the files is damaged; calibrate its text again")
         }
         try unsafe output.write(rounded.span.bytes, at: offset + 4 * start)
@@ -186,7 +187,10 @@ extension HessianFile {
       metadata["hessian.layer"] = .uint32(UInt32(clamping: layer))
       metadata["hessian.tokens"] = .uint64s(keys.map { UInt64($0.tokens) })
       let tensors = try keys.map { key, _ in
-        (name: name(key, layer: layer), dtype: DType.f32, shape: try Shape([triangleCount(parameters.size(of: key.input))]))
+        (
+          name: name(key, layer: layer), dtype: DType.f32,
+          shape: try Shape([triangleCount(parameters.size(of: key.input))])
+        )
       }
       let writer = try GGUFWriter(GGUFLayout(metadata: metadata, tensors: tensors), to: output)
       for (index, (key, _)) in keys.enumerated() { try fill(key, writer.layout.entries[index].offset) }

@@ -57,7 +57,8 @@ extension HessianIdentity {
       slices: try value("slices", \.strings), texts: try value("texts", \.strings))
     guard layerCount > 0, !slices.isEmpty, slices.count == texts.count else {
       throw InputError(
-        .shape, "\(layerCount) blocks and \(texts.count) names for \(slices.count) texts", subject: Self.prefix + "texts",
+        .shape, "\(layerCount) blocks and \(texts.count) names for \(slices.count) texts",
+        subject: Self.prefix + "texts",
         remedy: "calibrate again")
     }
   }
@@ -68,7 +69,9 @@ extension ModelSource {
   /// last row as F32 numbers.
   func fingerprint() throws -> String {
     // Frequencies are computed from the configuration, or stored.
-    let weights = tensors.filter { $0.name != "rope_freqs.weight" }.sorted { ExactString($0.name) < ExactString($1.name) }
+    let weights = tensors.filter { $0.name != "rope_freqs.weight" }.sorted {
+      ExactString($0.name) < ExactString($1.name)
+    }
     var hash = SHA256()
     for tensor in weights {
       hash.update(data: Array("\(tensor.name) \(tensor.shape)\n".utf8))

@@ -116,7 +116,8 @@ public struct ImportanceRun {
       .limit,
       "\(chunks) chunks of \(options.context) are too many for Hessians: there is memory for the hidden states of \(room)",
       subject: "--hessian",
-      remedy: "use --memory \((4 * bytes) >> 20 + 1)M, or calibrate parts of the text and add them with --merge-hessian")
+      remedy: "use --memory \((4 * bytes) >> 20 + 1)M, or calibrate parts of the text and add them with --merge-hessian"
+    )
   }
 }
 
