@@ -63,30 +63,6 @@ public struct Converter: Sendable {
     (self.plan, self.jobs, self.rounding) = (plan, jobs, rounding)
   }
 
-  /// What a run with error feedback keeps beside its output, so that it goes on after a kill.
-  public struct Kept {
-    /// The types that were chosen, and the blocks that were rounded: `OUTPUT.resume`.
-    public let blocks: RunState
-    /// The states of the text before the next block: `OUTPUT.states.resume`.
-    let hiddenStates: RunState
-    let saveInterval: Duration
-
-    /// - Parameters:
-    ///   - saveInterval: at least so much time passes between two savings of hidden states.
-    ///   - resumes: whether to go on with what is there; else it is removed.
-    public init(beside output: String, identity: RunIdentity, saveInterval: Duration, resumes: Bool) throws {
-      blocks = try RunState(beside: output, identity: identity, resumes: resumes)
-      hiddenStates = try RunState(beside: output + ".states", identity: identity, resumes: resumes)
-      self.saveInterval = saveInterval
-    }
-
-    func remove() throws {
-      // The blocks last: what is left of the states alone would be refused.
-      try hiddenStates.remove()
-      try blocks.remove()
-    }
-  }
-
   /// What was written.
   public struct Result: Sendable {
     public var fileBytes: Int
@@ -98,15 +74,18 @@ public struct Converter: Sendable {
   }
 
   /// Writes the planned file to `output` and publishes it.
-  /// - Parameter kept: the state of an earlier run, and of this one; removed when the output is published.
+  /// - Parameters:
+  ///   - state: keeps the blocks that error feedback has rounded, and removed when the output is published.
+  ///   - hiddenStates: keeps those of the text that it walks, likewise.
   /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; reading and writing errors. The
   ///   temporary file is removed then, and what stood under the final name still stands.
   public func run(
-    into output: OutputFile, checking input: ModelInput, kept: Kept? = nil, progress: ProgressHandler? = nil
+    into output: OutputFile, checking input: ModelInput, state: RunState? = nil,
+    hiddenStates: FeedbackCheckpoints? = nil, progress: ProgressHandler? = nil
   ) throws -> Result {
     var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
     do {
-      (result.sha256, result.fallbacks) = try grind(input.model, into: output, kept, progress)
+      (result.sha256, result.fallbacks) = try grind(input.model, into: output, state, hiddenStates, progress)
       try input.checkUnchanged()
     } catch {
       output.discard()
@@ -114,19 +93,22 @@ public struct Converter: Sendable {
     }
     // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
     try output.publish()
-    try kept?.remove()
+    // The blocks last: hidden states without them would be refused.
+    try hiddenStates?.remove()
+    try state?.remove()
     return result
   }
 
   private func grind(
-    _ model: ModelSource, into output: OutputFile, _ kept: Kept?, _ progress: ProgressHandler?
+    _ model: ModelSource, into output: OutputFile, _ state: RunState?, _ hiddenStates: FeedbackCheckpoints?,
+    _ progress: ProgressHandler?
   ) throws -> (sha256: String, fallbacks: [FeedbackFallback]) {
     try output.setSize(plan.fileBytes)
     let sink = Sink(output)
     try sink.append(plan.header, at: 0)
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sink, kept, progress)
+      fallbacks = try grind(model, with: feedback, into: sink, state, hiddenStates, progress)
     } else {
       try write(0..<plan.entries.count, into: sink, progress: progress)
     }
@@ -138,17 +120,15 @@ public struct Converter: Sendable {
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (source: FeedbackSource, options: FeedbackOptions),
-    into sink: Sink, _ kept: Kept?, _ progress: ProgressHandler?
+    into sink: Sink, _ state: RunState?, _ hiddenStates: FeedbackCheckpoints?, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
     try write(0..<written, into: sink, progress: nil)
     let run = FeedbackRun(
       model: model, types: plan.quantizedTypes, source: feedback.source, options: feedback.options, jobs: jobs)
-    let state = kept?.blocks
     try run.run(
-      progress: progress, finished: { try state?.layer($0, of: plan) },
-      checkpoints: kept.map { FeedbackCheckpoints($0.hiddenStates, interval: $0.saveInterval) }
+      progress: progress, finished: { try state?.layer($0, of: plan) }, checkpoints: hiddenStates
     ) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1

@@ -69,13 +69,13 @@ struct Convert: ParsableCommand {
     help: ArgumentHelp(
       "With gptq, keep the hidden states of the text in OUTPUT.states.resume when a block ends and so many seconds have "
         + "passed since the last time.", valueName: "seconds"))
-  var saveEvery = 300
+  var saveStates = 300  // writing gigabytes so often is not felt
 
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
-    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
+    if !(0...86_400).contains(saveStates) { throw ValidationError("--save-states takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
@@ -109,7 +109,8 @@ struct Convert: ParsableCommand {
     guard let file else { return print(plan) }
 
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
-    let result = try converter.run(into: file, checking: job.input, kept: job.kept, progress: console.progress())
+    let result = try converter.run(
+      into: file, checking: job.input, state: job.state, hiddenStates: job.hiddenStates, progress: console.progress())
     let seconds = Machine.seconds(since: began)
     for fallback in result.fallbacks { console.say(fallback.line) }
 
@@ -149,7 +150,8 @@ struct Convert: ParsableCommand {
     var input: ModelInput
     var plan: ConversionPlan
     var rounding: Converter.Rounding
-    var kept: Converter.Kept?
+    var state: RunState?
+    var hiddenStates: FeedbackCheckpoints?
     var isCalibrated = false
   }
 
@@ -170,12 +172,12 @@ struct Convert: ParsableCommand {
 
     let size = calibrating.targetBytes(job.plan)
     if !dryRun {
-      job.kept = try Converter.Kept(
-        beside: output,
-        identity: RunState.identity(
-          converting: input, job.plan, text: calibration, importance: importance, hessians: hessians,
-          options: calibrating.summary(job.rounding, targetBytes: size)),
-        saveInterval: .seconds(saveEvery), resumes: !noResume)
+      let identity = RunState.identity(
+        converting: input, job.plan, text: calibration, importance: importance, hessians: hessians,
+        options: calibrating.summary(job.rounding, targetBytes: size))
+      job.state = try RunState(beside: output, identity: identity, resumes: !noResume)
+      job.hiddenStates = try FeedbackCheckpoints(
+        beside: output, identity: identity, interval: .seconds(saveStates), resumes: !noResume)
     }
     if calibrating.awq, let calibration {
       let found = try ScalingRun(
@@ -188,11 +190,11 @@ struct Convert: ParsableCommand {
       job.rounding.importance = found.importance
       job.plan = try plan(found.input, found.importance)
     }
-    if let known = try job.kept.flatMap({ try job.plan.withTypes(of: $0.blocks) }) {
+    if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
       job.plan = known
     } else if let size, let calibration {
       job.plan = try allocate(size, job, calibration, console)
-      if let kept = job.kept { try job.plan.saveTypes(in: kept.blocks) }
+      if let state = job.state { try job.plan.saveTypes(in: state) }
     }
     return job
   }
@@ -207,8 +209,8 @@ struct Convert: ParsableCommand {
       job.plan, of: job.input, rounding: job.rounding, text: text, jobs: compute.threads,
       stateBytes: compute.memory.bytes / 2
     ).solve(
-      fileBytes: size, scratch: scratch, known: job.kept?.blocks.sensitivities() ?? [], progress: console.progress()
-    ) { try job.kept?.blocks.append($0) }
+      fileBytes: size, scratch: scratch, known: job.state?.sensitivities() ?? [], progress: console.progress()
+    ) { try job.state?.append($0) }
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
         + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")

@@ -15,7 +15,7 @@ import Testing
     ["convert", "--type", "Q4_K_M", "--method", "gptq", "--calibration", "TEXT", "--calibration-tokens", "2048"],
     [
       "convert", "--type", "Q4_K_M", "--method", "gptq", "--calibration", "TEXT", "--calibration-tokens", "2048",
-      "--save-every", "0",
+      "--save-states", "0",
     ],
     [
       "convert", "--type", "Q4_K_M", "--awq", "--allocate", "--method", "gptq", "--gptq", "sequential=off",

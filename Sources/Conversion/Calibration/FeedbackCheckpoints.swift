@@ -5,13 +5,21 @@ import Models
 ///
 /// Of T tokens and states of width n they take 4 · T · n bytes, twice where targets move: 4.3 GB for 131,072 tokens of an 8 B
 /// model, whose blocks take minutes to hours.
-final class FeedbackCheckpoints {
+public final class FeedbackCheckpoints {
   private let state: RunState
   private let interval: Duration
   private var last = ContinuousClock.now
 
-  /// - Parameter interval: at least so much time passes between two savings.
-  init(_ state: RunState, interval: Duration) { (self.state, self.interval) = (state, interval) }
+  /// - Parameters:
+  ///   - output: of the run; the file is `output.states.resume`.
+  ///   - identity: of the run.
+  ///   - interval: at least so much time passes between two savings.
+  ///   - resumes: whether to go on with what is there; else it is removed.
+  /// - Throws: as `RunState`.
+  public init(beside output: String, identity: RunIdentity, interval: Duration, resumes: Bool) throws {
+    state = try RunState(beside: output + ".states", identity: identity, resumes: resumes)
+    self.interval = interval
+  }
 
   /// Saves the states before block `layer` when it is time to.
   func reached(layer: Int, _ states: [HiddenStates]) throws {
@@ -30,4 +38,6 @@ final class FeedbackCheckpoints {
     for (number, states) in states.enumerated() { try state.restore("states \(number)", states) }
     return Int(layer[0])
   }
+
+  func remove() throws { try state.remove() }
 }
