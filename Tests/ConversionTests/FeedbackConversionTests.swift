@@ -116,7 +116,7 @@ import Testing
     let resumed = try solve(known) { rest += $0 }
     #expect(rest.count == whole.count - count)
     #expect(Set((known + rest).map(\.tensor)) == Set(whole.map(\.tensor)))
-    #expect(resumed.plan.header == reference.plan.header)
+    #expect(resumed.plan.entries.map(\.type) == reference.plan.entries.map(\.type))
     #expect(resumed.before == reference.before && resumed.after == reference.after)
     try state.remove()
   }
