@@ -151,27 +151,24 @@ struct Calibrate: ParsableCommand {
     _ console: Console
   ) throws -> ImportanceMatrix {
     let file = try OutputFile(output, overwrites: force)
+    Interruption.listen()
     var matrix = ImportanceMatrix(file: "")
     var state: RunState?
-    do {
-      if !text.isEmpty {
-        let run = ImportanceRun(
-          model: input, texts: texts,
-          options: WalkOptions(
-            context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes),
-          measuresOutput: outputTensor, hessians: hessian.map { ($0, force) })
-        state = try RunState(beside: output, identity: run.identity(), resumes: !noResume)
-        matrix = try run.run(
-          state: state, saveInterval: .seconds(saveEvery), progress: console.progress())
-      }
-      for other in others.reversed() { try matrix.merge(other, chunkSize: ctx) }
-      try matrix.check(against: input.model.tensors)
-    } catch {
-      file.discard()
-      throw error
+    if !text.isEmpty {
+      let run = ImportanceRun(
+        model: input, texts: texts,
+        options: WalkOptions(
+          context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes),
+        measuresOutput: outputTensor, hessians: hessian.map { ($0, force) })
+      state = try RunState(beside: output, identity: run.identity(), resumes: !noResume)
+      matrix = try run.run(
+        state: state, saveInterval: .seconds(saveEvery), progress: console.progress())
     }
+    for other in others.reversed() { try matrix.merge(other, chunkSize: ctx) }
+    try matrix.check(against: input.model.tensors)
     try matrix.write(to: file, as: format ?? (output.hasSuffix(".dat") ? .dat : .gguf), chunkSize: ctx)
     try state?.remove()
+    Interruption.stopListening()
     return matrix
   }
 }

@@ -61,9 +61,15 @@ struct Convert: ParsableCommand {
 
   @Flag(
     help: """
-      Start a calibrated conversion that was killed again, instead of going on from its OUTPUT.resume.
+      Start a conversion that was interrupted or killed again, instead of going on from its OUTPUT.resume.
       """)
   var noResume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Save how far the output is to OUTPUT.resume when so many seconds have passed since the last time.",
+      valueName: "seconds"))
+  var saveEvery = 1
 
   @Option(
     help: ArgumentHelp(
@@ -76,6 +82,7 @@ struct Convert: ParsableCommand {
 
   func validate() throws {
     if !(0...86_400).contains(saveStates) { throw ValidationError("--save-states takes a number from 0 to 86400.") }
+    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
@@ -88,30 +95,31 @@ struct Convert: ParsableCommand {
     let recipe = try recipe.recipe(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
     // Whether they may be written is known before what may take hours.
-    let file = dryRun ? nil : try OutputFile(output, overwrites: force)
-    let job: Job
-    do {
-      let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
-      do {
-        job = try prepare(input, recipe, console)
-        let text = Array(job.plan.recipeText(recipe.fileType).utf8)
-        try unsafe recipeFile?.write(text.span.bytes, at: 0)
-      } catch {
-        recipeFile?.discard()
-        throw error
-      }
-      try recipeFile?.publish()
-    } catch {
-      file?.discard()
-      throw error
-    }
+    let file = dryRun ? nil : try OutputFile(output, overwrites: force, resumes: !noResume)
+    if !dryRun { Interruption.listen() }
+    let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
+    let job = try prepare(input, recipe, file, console)
     let plan = job.plan
-    guard let file else { return print(plan) }
+    if let recipeFile {
+      let text = Array(plan.recipeText(recipe.fileType).utf8)
+      try unsafe recipeFile.write(text.span.bytes, at: 0)
+    }
+    guard let file else {
+      try recipeFile?.publish()
+      return print(plan)
+    }
 
-    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
+    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding, memory: compute.memory.bytes)
     let result = try converter.run(
-      into: file, checking: job.input, state: job.state, hiddenStates: job.hiddenStates, progress: console.progress())
+      into: file, checking: job.input, state: job.state, saveInterval: .seconds(saveEvery),
+      hiddenStates: job.hiddenStates, progress: console.progress())
+    // Last, so that the same command is not refused for its sake when the conversion is interrupted.
+    try recipeFile?.publish()
+    Interruption.stopListening()
     let seconds = Machine.seconds(since: began)
+    if result.resumedBytes > 0 {
+      console.say("\(megabytes(result.resumedBytes)) of \(megabytes(result.fileBytes)) were there already")
+    }
     for fallback in result.fallbacks { console.say(fallback.line) }
 
     let report = try text.map { text in
@@ -128,7 +136,8 @@ struct Convert: ParsableCommand {
             ("output", .string(output)), ("file_bytes", .int(result.fileBytes)),
             ("bits_per_weight", .double(plan.bitsPerWeight)), ("tensors", .int(plan.entries.count)),
             ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
-            ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
+            ("bytes_written", .int(result.fileBytes - result.resumedBytes)),
+            ("resumed_bytes", .int(result.resumedBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
             ("sha256", .string(result.sha256)),
           ] + (!job.isCalibrated ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
             + (report.map { [("verify", $0.json)] } ?? [])
@@ -155,7 +164,10 @@ struct Convert: ParsableCommand {
     var isCalibrated = false
   }
 
-  private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
+  /// - Parameter file: the output, which is given its size; `nil` when nothing is to be written.
+  private func prepare(
+    _ input: ModelInput, _ recipe: Recipe, _ file: OutputFile?, _ console: Console
+  ) throws -> Job {
     func plan(_ input: ModelInput, _ importance: ImportanceMatrix?) throws -> ConversionPlan {
       try ConversionPlan(
         input, recipe: recipe, importance: importance, overriding: overrides.map { ($0.key, $0.value) })
@@ -167,19 +179,25 @@ struct Convert: ParsableCommand {
     var job = Job(
       input: input, plan: try plan(input, importance),
       rounding: calibrating.rounding(importance: importance, text: calibration, hessians: hessians))
-    guard calibration != nil || hessians != nil else { return job }
-    job.isCalibrated = true
-
+    job.isCalibrated = calibration != nil || hessians != nil
     let size = calibrating.targetBytes(job.plan)
-    if !dryRun {
+    try Converter(plan: job.plan, jobs: compute.threads, memory: compute.memory.bytes).checkMemory()
+    if let file {
       let identity = RunState.identity(
         converting: input, job.plan, text: calibration, importance: importance, hessians: hessians,
         options: calibrating.summary(job.rounding, targetBytes: size))
-      job.state = try RunState(beside: output, identity: identity, resumes: !noResume)
+      let state = try RunState(converting: identity, into: file, resumes: !noResume)
+      job.state = state
       job.hiddenStates = try FeedbackCheckpoints(
         beside: output, identity: identity, interval: .seconds(saveStates), resumes: !noResume)
+      // Blocks rounded with feedback are kept beside the output until it is whole.
+      let bytes = size ?? job.plan.fileBytes
+      let kept = calibrating.usesFeedback ? job.plan.feedbackBytes * bytes / job.plan.fileBytes : 0
+      try file.reserve(bytes, others: max(0, kept - state.fileBytes))
     }
-    if calibrating.awq, let calibration {
+    guard let calibration else { return job }
+
+    if calibrating.awq {
       let found = try ScalingRun(
         input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
       ).run(progress: console.progress())
@@ -192,7 +210,7 @@ struct Convert: ParsableCommand {
     }
     if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
       job.plan = known
-    } else if let size, let calibration {
+    } else if let size {
       job.plan = try allocate(size, job, calibration, console)
       if let state = job.state { try job.plan.saveTypes(in: state) }
     }
@@ -203,8 +221,7 @@ struct Convert: ParsableCommand {
   private func allocate(
     _ size: Int, _ job: Job, _ text: CalibrationText, _ console: Console
   ) throws -> ConversionPlan {
-    let scratch = try OutputFile(output + ".types", overwrites: true)
-    defer { scratch.discard() }
+    let scratch = try ScratchFile(beside: output)
     let result = try TypeAllocation(
       job.plan, of: job.input, rounding: job.rounding, text: text, jobs: compute.threads,
       stateBytes: compute.memory.bytes / 2

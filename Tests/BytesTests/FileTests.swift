@@ -58,7 +58,7 @@ import Testing
     let output = try OutputFile(folder.path("out"))
     #expect(try folder.names().filter { $0 == "out" }.isEmpty)
     #expect(try folder.names().count == 1)
-    try output.setSize(6)
+    try output.reserve(6)
     try write([4, 5, 6], to: output, at: 3)
     try write([1, 2, 3], to: output, at: 0)
     try output.publish()

@@ -19,8 +19,7 @@ import Testing
     var plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
     let rounding = Converter.Rounding(search: search, feedback: feedback.map { (.text(text), $0) })
     if let sized {
-      let scratch = try OutputFile(path + ".types", overwrites: true)
-      defer { scratch.discard() }
+      let scratch = try ScratchFile(beside: path)
       plan = try TypeAllocation(plan, of: input, rounding: rounding, text: text, jobs: jobs, stateBytes: 1 << 28)
         .solve(fileBytes: Int(Double(plan.fileBytes) * sized), scratch: scratch).plan
     }
@@ -91,8 +90,7 @@ import Testing
     func solve(
       _ known: [TypeAllocation.Sensitivity], _ measured: ([TypeAllocation.Sensitivity]) throws -> Void
     ) throws -> TypeAllocation.Result {
-      let scratch = try OutputFile(folder.path("scratch"), overwrites: true)
-      defer { scratch.discard() }
+      let scratch = try ScratchFile(beside: folder.path("out"))
       return try TypeAllocation(
         plan, of: input, rounding: Converter.Rounding(feedback: (.text(text), FeedbackOptions())), text: text, jobs: 2,
         stateBytes: 1 << 28

@@ -60,12 +60,12 @@ public struct TypeAllocation: Sendable {
 
   /// - Parameters:
   ///   - fileBytes: of the whole output, at most.
-  ///   - scratch: a file that nobody else has, for the rounded tensors; it is left to the caller.
+  ///   - scratch: takes the rounded tensors.
   ///   - known: what an earlier run with the same plan, rounding and text measured.
   ///   - measured: is given what is measured beyond that, as soon as it is known.
   /// - Throws: `LIMIT` when even the smallest types do not fit; what `measured` throws.
   public func solve(
-    fileBytes: Int, scratch: OutputFile, known: [Sensitivity] = [], progress: ProgressHandler? = nil,
+    fileBytes: Int, scratch: ScratchFile, known: [Sensitivity] = [], progress: ProgressHandler? = nil,
     measured: ([Sensitivity]) throws -> Void = { _ in }
   ) throws -> Result {
     let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
@@ -98,7 +98,7 @@ public struct TypeAllocation: Sendable {
 
   /// What rounding each of `entries` does alone.
   private func sensitivities(
-    of entries: [ConversionPlan.Entry], _ scratch: OutputFile, _ known: [Sensitivity], _ progress: ProgressHandler?,
+    of entries: [ConversionPlan.Entry], _ scratch: ScratchFile, _ known: [Sensitivity], _ progress: ProgressHandler?,
     _ measured: ([Sensitivity]) throws -> Void
   ) throws -> [Double] {
     var losses = Dictionary(known.map { (ExactString($0.tensor), $0.divergence) }, uniquingKeysWith: { $1 })
@@ -118,7 +118,7 @@ public struct TypeAllocation: Sendable {
 
   /// The tensors of `entries`, rounded, in `scratch`.
   private func probes(
-    of entries: [ConversionPlan.Entry], _ scratch: OutputFile, _ progress: ProgressHandler?
+    of entries: [ConversionPlan.Entry], _ scratch: ScratchFile, _ progress: ProgressHandler?
   ) throws -> [Tensor] {
     var tensors: [Tensor] = []
     var position = 0
@@ -197,15 +197,12 @@ public struct TypeAllocation: Sendable {
   }
 }
 
-/// Rows in a file that is still being written.
 private struct ScratchRows: TensorSource {
-  let file: OutputFile
+  let file: ScratchFile
   let offset: Int
 
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-    guard try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes) == bytes.count else {
-      throw InputError(.changed, "the file of rounded tensors was cut short", file: file.path)
-    }
+    try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes)
   }
 }
 
@@ -224,9 +221,11 @@ private struct RoundedRows: TensorSource {
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
     // Every expert's matrix has an importance of its own.
     let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
+    let step = max(1, ConversionPlan.weightsInPiece / max(1, tensor.columns))
     var start = rows.lowerBound
     while start < rows.upperBound {
-      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix)
+      try Interruption.check()
+      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix, start + step)
       let values = try tensor.values(of: part)
       let stored = try rounding.quantize(values.span, of: tensor, row: start, as: type)
       let first = (start - rows.lowerBound) * rowBytes
