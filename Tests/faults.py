@@ -222,7 +222,7 @@ def a_failed_sync_is_final(bench):
 @case
 def names_that_cannot_be_given(bench):
     for error in ["EXDEV", "EACCES", "EROFS", "EIO"]:
-        for path in [bench.partial, bench.state]:
+        for path in [bench.partial, str(bench.state) + ".partial"]:
             bench.holds(bench.strace(f"rename:error={error}", paths=[path]), 74)
 
 
@@ -275,7 +275,7 @@ def the_input_changes(bench):
 
     def overwrite(path):
         with path.open("r+b") as file:
-            file.seek(-1000, os.SEEK_END)
+            file.seek(path.stat().st_size // 2)
             file.write(b"\0" * 100)
 
     def replace(path):
@@ -434,13 +434,16 @@ def every_byte_of_the_state(bench):
 def the_order_of_publishing(bench):
     """Data synced, then the name, then the folder; and read back in between."""
     log = bench.folder / "log"
-    result = bench.run(before=["strace", "-f", "-qq", "-y", "-o", str(log), "-e", "trace=fdatasync,fsync,rename,pread64"])
+    calls = "trace=pwrite64,fdatasync,fsync,rename,pread64"
+    result = bench.run(before=["strace", "-f", "-qq", "-y", "-o", str(log), "-e", calls])
     lines = log.read_text().splitlines()
     log.unlink()
-    of = lambda call, name: [i for i, l in enumerate(lines) if f" {call}(" in l and name in l]
-    name = next(i for i in of("rename", f'{bench.out}"'))
-    check(of("fdatasync", ".partial>") and of("fdatasync", ".partial>")[-1] < name, "not synced before it has its name")
-    check(any(of("fdatasync", ".partial>")[-1] < i < name for i in of("pread64", ".partial>")), "not read back")
+    of = lambda call, name: [i for i, line in enumerate(lines) if f" {call}(" in line and name in line]
+    name = of("rename", f'{bench.out}"')[-1]
+    written = of("pwrite64", ".partial>")[-1]
+    synced = next((i for i in of("fdatasync", "out.gguf.partial>") if i > written), name)
+    check(synced < name, "not synced before it has its name")
+    check(any(synced < i < name for i in of("pread64", "out.gguf.partial>")), "not read back")
     check(any(i > name for i in of("fsync", f"<{bench.folder}>")), "the folder is not synced")
     bench.holds(result, 0)
 

@@ -135,8 +135,9 @@ public final class OutputFile: Sendable {
   /// - Throws: `SystemError`. The file is not to be trusted after that, and `isSpoilt`.
   public func settle() throws {
     let pieces = unproved.withLock { pieces in
-      defer { pieces = [] }
-      return pieces
+      let written = pieces
+      pieces = []
+      return written
     }
     do {
       try SystemCalls.syncData(descriptor, path: path)

@@ -86,6 +86,8 @@ import Testing
     try write([1], to: output, at: 0)
     try folder.write("out", [7])
     #expect(throws: (any Error).self) { try output.publish() }
+    #expect(!output.isPublished)
+    output.discard()
     #expect(try folder.names() == ["out"])
     #expect(try RandomAccessFile(folder.path("out")).readAll(limit: 9) == [7])
   }
