@@ -27,11 +27,11 @@ public struct Converter: Sendable {
     public var importance: ImportanceMatrix?
     public var search = Search.standard
     /// Rounds the blocks' matrices with error feedback.
-    public var feedback: (text: CalibrationText, options: FeedbackOptions)?
+    public var feedback: (source: FeedbackSource, options: FeedbackOptions)?
 
     public init(
       importance: ImportanceMatrix? = nil, search: Search = .standard,
-      feedback: (text: CalibrationText, options: FeedbackOptions)? = nil
+      feedback: (source: FeedbackSource, options: FeedbackOptions)? = nil
     ) {
       (self.importance, self.search, self.feedback) = (importance, search, feedback)
     }
@@ -98,8 +98,12 @@ public struct Converter: Sendable {
     public var output: OutputSet
     /// Keeps what was done, for the same run to go on with; removed when the output is published.
     public var state: RunState?
+    /// Keeps those of the text that feedback walks; removed likewise.
+    public var hiddenStates: FeedbackCheckpoints?
 
-    public init(_ output: OutputSet, state: RunState? = nil) { (self.output, self.state) = (output, state) }
+    public init(_ output: OutputSet, state: RunState? = nil, hiddenStates: FeedbackCheckpoints? = nil) {
+      (self.output, self.state, self.hiddenStates) = (output, state, hiddenStates)
+    }
   }
 
   /// Long enough not to be felt, short enough that nothing to speak of is done twice.
@@ -109,10 +113,12 @@ public struct Converter: Sendable {
   /// - Throws: also what the list below holds in the place of an output.
   public func run(
     into output: OutputFile, checking input: ModelInput, state: RunState? = nil,
-    saveInterval: Duration = Converter.saveInterval, progress: ProgressHandler? = nil
+    saveInterval: Duration = Converter.saveInterval, hiddenStates: FeedbackCheckpoints? = nil,
+    progress: ProgressHandler? = nil
   ) throws -> Written {
     try run(
-      into: [Target(OutputSet(output), state: state)], checking: input, saveInterval: saveInterval, progress: progress)[
+      into: [Target(OutputSet(output), state: state, hiddenStates: hiddenStates)], checking: input,
+      saveInterval: saveInterval, progress: progress)[
         0
       ]
       .get()
@@ -138,7 +144,7 @@ public struct Converter: Sendable {
     }
     let made: [Result<Written, any Error>]
     do {
-      made = try grind(input.model, into: sinks, targets[0].state, progress)
+      made = try grind(input.model, into: sinks, targets[0], progress)
       try input.checkUnchanged()
     } catch {
       for sink in sinks { sink.abandon(after: sink.failure ?? error) }
@@ -149,6 +155,8 @@ public struct Converter: Sendable {
         do {
           let written = try made.get()
           try target.0.output.publish()
+          // The state last: hidden states without it would be refused.
+          try target.0.hiddenStates?.remove()
           try target.0.state?.remove()
           return written
         } catch {
@@ -160,12 +168,12 @@ public struct Converter: Sendable {
   }
 
   private func grind(
-    _ model: ModelSource, into sinks: [OrderedOutput], _ state: RunState?, _ progress: ProgressHandler?
+    _ model: ModelSource, into sinks: [OrderedOutput], _ first: Target, _ progress: ProgressHandler?
   ) throws -> [Result<Written, any Error>] {
     let starts = try zip(sinks, plans).map { sink, plan in try sink.begin(plan.hasPiece(endingAt:)) }
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sinks[0], state, progress)
+      fallbacks = try grind(model, with: feedback, into: sinks[0], first, progress)
     } else {
       try write(0..<plans[0].entries.count, from: starts, into: sinks, progress: progress)
     }
@@ -181,16 +189,18 @@ public struct Converter: Sendable {
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
-    _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sink: OrderedOutput, _ state: RunState?, _ progress: ProgressHandler?
+    _ model: ModelSource, with feedback: (source: FeedbackSource, options: FeedbackOptions),
+    into sink: OrderedOutput, _ target: Target, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
-    let plan = plans[0]
+    let (plan, state) = (plans[0], target.state)
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
     try write(0..<written, into: [sink], progress: nil)
     let run = FeedbackRun(
-      model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
-    try run.run(progress: progress, finished: { try state?.layer($0, of: plan) }) { layer in
+      model: model, types: plan.quantizedTypes, source: feedback.source, options: feedback.options, jobs: jobs)
+    try run.run(
+      progress: progress, finished: { try state?.layer($0, of: plan) }, checkpoints: target.hiddenStates
+    ) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(

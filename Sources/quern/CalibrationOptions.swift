@@ -31,6 +31,13 @@ struct CalibrationOptions: ParsableArguments {
       valueName: "file"))
   var calibration: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "For gptq, take the Hessians in this folder of quern calibrate instead of walking a text. They are of the model as it "
+        + "is: blocks do not see what rounding the ones before them did, as with --gptq sequential=off.",
+      valueName: "folder"))
+  var hessian: String?
+
   @Option(help: ArgumentHelp("Tokens of all calibration texts together.", valueName: "count"))
   var calibrationTokens = 131_072
 
@@ -79,13 +86,14 @@ struct CalibrationOptions: ParsableArguments {
   var usesFeedback: Bool { (method ?? (quality == .best ? .gptq : .rtn)) == .gptq }
   var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
 
-  /// Whether anything looks at what the model does with a text.
-  var needsText: Bool { usesFeedback || allocates || awq }
+  /// Whether anything is found out for the one type that is asked for.
+  var looksAtTypes: Bool { usesFeedback || allocates || awq }
 
   func validate() throws {
     if needsText, calibration.isEmpty {
       throw ValidationError("Give the text to calibrate on with --calibration.")
     }
+    if hessian != nil { try validateHessian() }
     if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
     if targetSize != nil, targetBpw != nil { throw ValidationError("Give either --target-size or --target-bpw.") }
     if let targetBpw, !(targetBpw > 0 && targetBpw <= 32) { throw ValidationError("--target-bpw is from 0 to 32.") }
@@ -94,7 +102,23 @@ struct CalibrationOptions: ParsableArguments {
     }
   }
 
-  /// - Returns: `nil` when nothing is to be calibrated.
+  private func validateHessian() throws {
+    if !usesFeedback { throw ValidationError("--hessian needs --method gptq.") }
+    if awq { throw ValidationError("--hessian is of the model as it is, --awq changes it: leave one out.") }
+    if !needsText, !calibration.isEmpty {
+      throw ValidationError(
+        "--hessian takes the place of --calibration: leave one out, or choose types with --allocate.")
+    }
+    if settings.contains(where: \.needsText) {
+      throw ValidationError(
+        "--hessian is of the model as it is; sequential=on and asymmetry need --calibration in its place.")
+    }
+  }
+
+  /// Whether a text is walked.
+  private var needsText: Bool { (usesFeedback && hessian == nil) || allocates || awq }
+
+  /// - Returns: `nil` when no text is needed.
   func text(for input: ModelInput) throws -> CalibrationText? {
     guard needsText else { return nil }
     return try CalibrationText(
@@ -102,12 +126,19 @@ struct CalibrationOptions: ParsableArguments {
       seed: calibrationSeed)
   }
 
-  func rounding(importance: ImportanceMatrix?, text: CalibrationText?) -> Converter.Rounding {
+  /// - Parameters:
+  ///   - text: of `text(for:)`.
+  ///   - hessians: of `hessian`.
+  func rounding(
+    importance: ImportanceMatrix?, text: CalibrationText?, hessians: HessianFolder?
+  ) -> Converter.Rounding {
     var options = FeedbackOptions()
     for setting in settings { setting.apply(&options) }
+    if hessians != nil { options.isSequential = false }
+    let source = hessians.map(FeedbackSource.stored) ?? text.map(FeedbackSource.text)
     return Converter.Rounding(
       importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
-      feedback: usesFeedback ? text.map { ($0, options) } : nil)
+      feedback: usesFeedback ? source.map { ($0, options) } : nil)
   }
 
   /// All that decides how weights are rounded, in words.
@@ -130,6 +161,8 @@ extension Converter.Rounding.Search: ExpressibleByArgument {}
 /// `KEY=VALUE` of `--gptq`.
 struct FeedbackSetting: ExpressibleByArgument {
   private let change: @Sendable (inout FeedbackOptions) -> Void
+  /// Whether it is about what a text shows of blocks that are rounded.
+  private(set) var needsText = false
 
   init?(argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
@@ -142,11 +175,13 @@ struct FeedbackSetting: ExpressibleByArgument {
     case ("asymmetry", let text):
       guard let value = Double(text), (0...1).contains(value) else { return nil }
       change = { $0.asymmetry = value }
+      needsText = value > 0
     case ("order", "importance"): change = { $0.isOrdered = true }
     case ("order", "natural"): change = { $0.isOrdered = false }
     case ("sequential", let text):
       guard let value = switches[text] else { return nil }
       change = { $0.isSequential = value }
+      needsText = value
     case ("refine", let text):
       guard let value = switches[text] else { return nil }
       change = { $0.refines = value }

@@ -20,10 +20,11 @@ struct ConversionJob {
   /// The model, its channels scaled if that was asked for.
   private var input: ModelInput
   private let calibration: CalibrationText?
+  private let hessians: HessianFolder?
   private var rounding: Converter.Rounding
   private(set) var outputs: [Output] = []
 
-  var isCalibrated: Bool { calibration != nil }
+  var isCalibrated: Bool { calibration != nil || hessians != nil }
 
   /// Plans every output; nothing is written.
   /// - Throws: `ValidationError` when two outputs would be the same file; what planning throws.
@@ -31,7 +32,9 @@ struct ConversionJob {
     (self.flags, self.input, self.console) = (flags, input, console)
     let importance = try flags.imatrix.map { try ImportanceMatrix(reading: $0) }
     calibration = try flags.calibrating.text(for: input)
-    rounding = flags.calibrating.rounding(importance: importance, text: calibration)
+    hessians = try flags.calibrating.hessian.map { try HessianFolder(reading: $0) }
+    try hessians?.check(against: input)
+    rounding = flags.calibrating.rounding(importance: importance, text: calibration, hessians: hessians)
     for recipe in recipes {
       let path = try flags.output.path(type: recipe.fileType.name, name: input.name)
       guard !outputs.contains(where: { $0.path == path }) else {
@@ -62,20 +65,22 @@ struct ConversionJob {
     for index in outputs.indices {
       guard let output = outputs[index].target?.output else { continue }
       let plan = outputs[index].plan
-      outputs[index].target?.state = try RunState(
-        converting: RunState.identity(
-          converting: input, plan, text: calibration, importance: rounding.importance,
-          options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan))),
-        into: output, resumes: !flags.noResume)
+      let identity = RunState.identity(
+        converting: input, plan, text: calibration, importance: rounding.importance, hessians: hessians,
+        options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan)))
+      outputs[index].target?.state = try RunState(converting: identity, into: output, resumes: !flags.noResume)
+      outputs[index].target?.hiddenStates = try FeedbackCheckpoints(
+        beside: output.path, identity: identity, interval: .seconds(flags.saveStates), resumes: !flags.noResume)
     }
     try reserve()
   }
 
   private mutating func openFiles(of index: Int) throws {
-    let (path, layouts, state) = (outputs[index].path, outputs[index].plan.layouts, outputs[index].target?.state)
+    let (path, layouts, former) = (outputs[index].path, outputs[index].plan.layouts, outputs[index].target)
     outputs[index].target = nil
     outputs[index].target = Converter.Target(
-      try OutputSet(path, layouts, overwrites: flags.force, resumes: !flags.noResume), state: state)
+      try OutputSet(path, layouts, overwrites: flags.force, resumes: !flags.noResume), state: former?.state,
+      hiddenStates: former?.hiddenStates)
   }
 
   /// Takes the room for all outputs.
@@ -138,7 +143,7 @@ struct ConversionJob {
     if let known = try state.flatMap({ try plan.withTypes(of: $0) }) {
       plan = known
     } else if let size {
-      plan = try allocate(size, plan, text)
+      plan = try allocate(size, plan, text, state)
       if let state { try plan.saveTypes(in: state) }
     }
     let isCutOtherwise = plan.layouts.count != outputs[0].plan.layouts.count
@@ -147,12 +152,16 @@ struct ConversionJob {
   }
 
   /// `plan` with the types that lose least within `size` bytes.
-  private func allocate(_ size: Int, _ plan: ConversionPlan, _ text: CalibrationText) throws -> ConversionPlan {
+  private func allocate(
+    _ size: Int, _ plan: ConversionPlan, _ text: CalibrationText, _ state: RunState?
+  ) throws -> ConversionPlan {
     let scratch = try ScratchFile(beside: outputs[0].path)
     let result = try TypeAllocation(
       plan, of: input, rounding: rounding, text: text, jobs: flags.compute.threads,
       stateBytes: flags.compute.memory.bytes / 2
-    ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
+    ).solve(
+      fileBytes: size, scratch: scratch, known: state?.sensitivities() ?? [], progress: console.progress()
+    ) { try state?.append($0) }
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
         + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")

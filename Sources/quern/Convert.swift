@@ -80,17 +80,24 @@ struct Convert: ParsableCommand {
       valueName: "seconds"))
   var saveEvery = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "With gptq, keep the hidden states of the text in OUTPUT.states.resume when a block ends and so many seconds have "
+        + "passed since the last time.", valueName: "seconds"))
+  var saveStates = 300  // writing gigabytes so often is not felt
+
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if !(0...86_400).contains(saveStates) { throw ValidationError("--save-states takes a number from 0 to 86400.") }
     if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
     try output.validate(types: recipe.types.count, flag: "--output")
     try saveRecipe?.validate(types: recipe.types.count, flag: "--save-recipe")
-    if recipe.types.count > 1, calibrating.needsText {
+    if recipe.types.count > 1, calibrating.looksAtTypes {
       throw ValidationError(
         "--method gptq, --awq and --allocate take one --type: what they find for one is not right for another.")
     }
