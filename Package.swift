@@ -29,8 +29,9 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(name: "CLinux"),
     .target(name: "CKernels"),
-    room("Bytes", []),
+    room("Bytes", ["CLinux"]),
     room("Tensors", ["Bytes", "CKernels"]),
     room("Checkpoints", ["Tensors", "CZlib"]),
     room("GGUF", ["Tensors"]),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build (or the peers) needs from the system, or says in one line what to install.
-#   set-up.sh build | peers
+#   set-up.sh build | peers | faults
 set -euo pipefail
 
 command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or later: https://www.swift.org/install" >&2; exit 69; }
@@ -8,6 +8,7 @@ command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or lat
 
 packages=(zlib1g-dev pkg-config)
 [ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
+[ "${1:-build}" = faults ] && packages+=(python3 strace)
 
 # By what a package gives, since only Debian and its kin have packages of these names.
 has() {

@@ -32,6 +32,7 @@ public struct InputError: Error, Hashable, Sendable {
     case changed = "CHANGED"
     case nonFinite = "NONFINITE"
     case unsupported = "UNSUPPORTED"
+    case locked = "LOCKED"
   }
 
   public var code: Code
@@ -89,15 +90,18 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
   public var operation: String
   public var path: String
   public var errno: Int32
+  /// What the user can do about it.
+  public var remedy: String?
 
-  public init(_ operation: String, path: String, errno: Int32) {
+  public init(_ operation: String, path: String, errno: Int32, remedy: String? = nil) {
     self.operation = operation
     self.path = path
     self.errno = errno
+    self.remedy = remedy
   }
 
   public var description: String {
-    "\(printable(path)): cannot \(operation): \(SystemCalls.message(errno))"
+    "\(printable(path)): cannot \(operation): \(SystemCalls.message(errno))" + (remedy.map { "; \($0)" } ?? "")
   }
 }
 

@@ -5,6 +5,8 @@ public final class RandomAccessFile: Sendable {
   public let path: String
   /// Bytes, when opened.
   public let size: Int
+  /// What `path` leads to.
+  private let target: String
   private let descriptor: Int32
   private let opened: SystemCalls.Status
 
@@ -20,7 +22,7 @@ public final class RandomAccessFile: Sendable {
     guard status.isRegular else {
       throw InputError(.path, status.isDirectory ? "is a folder, not a file" : "is not a regular file", file: path)
     }
-    self.path = path
+    (self.path, self.target) = (path, target)
     descriptor = try SystemCalls.openForReading(target)
     do {
       opened = try SystemCalls.status(of: descriptor, path: path)
@@ -76,10 +78,15 @@ public final class RandomAccessFile: Sendable {
   /// Changes when the file is written to.
   package var stamp: String { "\(size) \(opened.modifiedSeconds).\(opened.modifiedNanoseconds)" }
 
-  /// - Throws: `InputError` `CHANGED` when the file was written to or cut since it was opened.
+  /// - Throws: `InputError` `CHANGED` when the file was written to or cut since it was opened, or another stands in its
+  ///   place.
   public func checkUnchanged() throws {
     guard try SystemCalls.status(of: descriptor, path: path) == opened else { throw changed("size or time differ") }
+    try identity.check()
   }
+
+  /// By what it is known again.
+  public var identity: FileIdentity { FileIdentity(path: path, target: target, status: opened) }
 
   private func truncated(_ offset: Int, _ count: Int) -> InputError {
     InputError(
@@ -87,7 +94,23 @@ public final class RandomAccessFile: Sendable {
       offset: UInt64(max(0, offset)), remedy: "download the file again")
   }
 
-  private func changed(_ how: String) -> InputError {
+  private func changed(_ how: String) -> InputError { identity.changed(how) }
+}
+
+/// A file as it was when it was opened, for telling later whether the same one stands there, open or not.
+public struct FileIdentity: Sendable {
+  fileprivate let path: String
+  fileprivate let target: String
+  fileprivate let status: SystemCalls.Status
+
+  /// - Throws: `InputError` `CHANGED` when it was written to, replaced or removed.
+  public func check() throws {
+    guard let now = try SystemCalls.status(at: target) else { throw changed("it was removed") }
+    guard now.inode == status.inode, now.device == status.device else { throw changed("another stands in its place") }
+    guard now == status else { throw changed("size or time differ") }
+  }
+
+  fileprivate func changed(_ how: String) -> InputError {
     InputError(.changed, "the file changed while it was being read: \(how)", file: path, remedy: "run again")
   }
 }

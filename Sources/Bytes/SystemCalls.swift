@@ -6,7 +6,7 @@
   import Darwin
 #endif
 
-/// The few calls of the operating system that the project makes, and the only file that knows which system it is.
+/// The few calls of the operating system that the project makes. Only the files of this name know which system it is.
 package enum SystemCalls {
   package static func message(_ code: Int32) -> String {
     guard let text = unsafe strerror(code) else { return "error \(code)" }
@@ -21,6 +21,13 @@ package enum SystemCalls {
   /// A new file that must not exist yet.
   package static func create(_ path: String) throws -> Int32 {
     try check("create", path) { unsafe open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666) }
+  }
+
+  /// A file to be read and written, made if there is none; never what a link leads to.
+  package static func openOrCreate(_ path: String) throws -> Int32 {
+    try check("create", path) {
+      unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0o666)
+    }
   }
 
   /// A file that is there, to be read and written.
@@ -138,17 +145,6 @@ package enum SystemCalls {
     }
   }
 
-  /// A failed sync is final: the kernel may have dropped the dirty pages, so a second call would lie.
-  package static func sync(_ descriptor: Int32, path: String) throws {
-    try check("sync", path) { fsync(descriptor) }
-  }
-
-  package static func syncDirectory(_ path: String) throws {
-    let descriptor = try check("open folder", path) { unsafe open(path, O_RDONLY | O_CLOEXEC) }
-    defer { try? close(descriptor, path: path) }
-    try sync(descriptor, path: path)
-  }
-
   package static func truncate(_ descriptor: Int32, to size: Int, path: String) throws {
     try check("set the size of", path) { ftruncate(descriptor, off_t(size)) }
   }
@@ -239,7 +235,7 @@ package enum SystemCalls {
   }
 
   @discardableResult
-  private static func check(_ operation: String, _ path: String, _ call: () -> Int32) throws -> Int32 {
+  static func check(_ operation: String, _ path: String, _ call: () -> Int32) throws -> Int32 {
     while true {
       let result = call()
       if result >= 0 { return result }

@@ -117,9 +117,10 @@ public struct Checkpoint: Sendable {
     try folder.subfolder(MetaNames.folder).map { [$0] } ?? []
   }
 
-  /// - Throws: `CHANGED` when a file of weights was written to since it was opened.
+  /// - Throws: `CHANGED` when a file of the model was written to, replaced or removed since it was opened.
   public func checkUnchanged() throws {
     for file in inputFiles { try file.checkUnchanged() }
+    for folder in [folder, givenFolder] { try folder.checkUnchanged() }
   }
 
   private static func notes(on config: JSONDocument?) -> [String] {

@@ -1,4 +1,5 @@
 public import Bytes
+import Synchronization
 
 /// A folder that holds a model, and the only way to the files in it: a name from outside never leads out of it.
 ///
@@ -11,9 +12,18 @@ public struct ModelFolder: Sendable {
   private let root: String
   /// The folder of blobs when this is a snapshot in a Hugging Face cache.
   private let blobs: String?
+  /// What was opened in it and in folders reached from it.
+  private let opened: OpenedFiles
+
+  private final class OpenedFiles: Sendable {
+    let identities = Mutex<[FileIdentity]>([])
+  }
 
   /// - Throws: `MISSING` when nothing is there, `PATH` when it is not a folder.
-  public init(_ path: String) throws {
+  public init(_ path: String) throws { try self.init(path, OpenedFiles()) }
+
+  private init(_ path: String, _ opened: OpenedFiles) throws {
+    self.opened = opened
     guard !path.utf8.contains(0) else { throw InputError(.path, "the name holds a NUL byte", file: path) }
     let path = path.isEmpty ? "." : path
     guard let root = try SystemCalls.canonicalPath(path), let status = try SystemCalls.status(at: root) else {
@@ -32,11 +42,11 @@ public struct ModelFolder: Sendable {
   /// - Throws: `PATH` when it is a link that leads out of this folder.
   public func subfolder(_ name: String) throws -> ModelFolder? {
     guard let target = try resolve(name), try SystemCalls.status(at: target)?.isDirectory == true else { return nil }
-    return try ModelFolder(joined(name))
+    return try ModelFolder(joined(name), opened)
   }
 
   /// The folder that this one lies in, wherever a link to this one lies.
-  public func parent() throws -> ModelFolder { try ModelFolder(joined("..")) }
+  public func parent() throws -> ModelFolder { try ModelFolder(joined(".."), opened) }
 
   /// The path of the file `name`, or `nil` when there is none.
   /// - Throws: `PATH` when the name leads out of the folder or to something that is no regular file.
@@ -54,8 +64,15 @@ public struct ModelFolder: Sendable {
     guard let target = try resolve(name) else {
       throw InputError(.missing, "no such file", file: joined(name), remedy: "download the missing file")
     }
-    return try RandomAccessFile(target, shownAs: joined(name))
+    let file = try RandomAccessFile(target, shownAs: joined(name))
+    opened.identities.withLock { $0.append(file.identity) }
+    return file
   }
+
+  /// A model's files belong together: when the last of them is read, those that were read long before must still be the
+  /// same.
+  /// - Throws: `CHANGED` when one that was opened is no longer what it was.
+  public func checkUnchanged() throws { for file in opened.identities.withLock(\.self) { try file.check() } }
 
   /// The text of the JSON file `name`, or `nil` when there is none.
   public func json(_ name: String, limit: Int = 16 << 20) throws -> JSONDocument? {

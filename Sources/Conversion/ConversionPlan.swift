@@ -80,11 +80,25 @@ public struct ConversionPlan: Sendable {
     var rows: Range<Int>
   }
 
+  /// Where a piece stands in the output.
+  func place(of item: Item) -> Range<Int> {
+    let entry = entries[item.entry]
+    let rowBytes = entry.byteCount / max(1, entry.source.rows)
+    return entry.offset + item.rows.lowerBound * rowBytes..<entry.offset + item.rows.upperBound * rowBytes
+  }
+
+  /// Whether the header or a piece ends at `position`.
+  func hasPiece(endingAt position: Int) -> Bool {
+    position == header.count || items(of: entries.indices).contains { place(of: $0).upperBound == position }
+  }
+
+  static let weightsInPiece = 1 << 18
+
   /// The tensors `range` in pieces of about 260,000 weights, in the order of the file.
   func items(of range: Range<Int>) -> [Item] {
     range.flatMap { index in
       let tensor = entries[index].source
-      let step = max(1, (1 << 18) / max(1, tensor.columns))
+      let step = max(1, ConversionPlan.weightsInPiece / max(1, tensor.columns))
       // No item crosses from one expert's matrix into the next: each has an importance of its own.
       let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
       return stride(from: 0, to: tensor.rows, by: matrix).flatMap { start in

@@ -1,8 +1,6 @@
 public import Bytes
-import Crypto
 import Models
 public import Quantization
-import Synchronization
 import Tensors
 
 /// Carries out a `ConversionPlan`: rows are read, decoded, checked and quantized on all workers and written in order.
@@ -10,6 +8,8 @@ public struct Converter: Sendable {
   public let plan: ConversionPlan
   public let jobs: Int
   let rounding: Rounding
+  /// Bytes to stay within; blocks are rounded with feedback in as many as that takes.
+  let memory: Int
 
   /// How weights become blocks.
   public struct Rounding: Sendable {
@@ -59,14 +59,19 @@ public struct Converter: Sendable {
     }
   }
 
-  public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding()) {
-    (self.plan, self.jobs, self.rounding) = (plan, jobs, rounding)
+  public init(plan: ConversionPlan, jobs: Int, rounding: Rounding = Rounding(), memory: Int = 4 << 30) {
+    (self.plan, self.jobs, self.rounding, self.memory) = (plan, jobs, rounding, memory)
   }
+
+  /// - Throws: `LIMIT` when the memory is too little for the plan.
+  public func checkMemory() throws { _ = try plan.window(jobs: jobs, memory: memory) }
 
   /// What was written.
   public struct Result: Sendable {
     public var fileBytes: Int
     public var bytesRead: Int
+    /// Of the output, made by an earlier run that did not end.
+    public var resumedBytes = 0
     /// Of the whole file, in hexadecimal.
     public var sha256: String
     /// What was rounded plainly although feedback was asked for.
@@ -74,47 +79,54 @@ public struct Converter: Sendable {
   }
 
   /// Writes the planned file to `output` and publishes it.
-  /// - Parameter state: keeps the blocks that error feedback has rounded, and removed when the output is published.
-  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; reading and writing errors. The
-  ///   temporary file is removed then, and what stood under the final name still stands.
+  /// - Parameters:
+  ///   - state: keeps what was done, for the same run to go on with; removed when the output is published.
+  ///   - saveInterval: at least so much time passes between two savings of what was written. Blocks that error feedback has
+  ///     rounded are saved one by one.
+  /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; `CHANGED` when the input was
+  ///   written to meanwhile; `Interrupted`; reading and writing errors. What stood under the final name still stands then.
   public func run(
-    into output: OutputFile, checking input: ModelInput, state: RunState? = nil, progress: ProgressHandler? = nil
+    into output: OutputFile, checking input: ModelInput, state: RunState? = nil,
+    saveInterval: Duration = Converter.saveInterval, progress: ProgressHandler? = nil
   ) throws -> Result {
     var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
+    let sink = OrderedOutput(output, state: rounding.feedback == nil ? state : nil, interval: saveInterval)
     do {
-      (result.sha256, result.fallbacks) = try grind(input.model, into: output, state, progress)
+      try grind(input.model, into: sink, of: output, state, &result, progress)
       try input.checkUnchanged()
+      try output.publish()
     } catch {
-      output.discard()
+      sink.abandon(after: error)
       throw error
     }
-    // Publishing cleans up after itself; discarding again would close a descriptor that may be another file's by then.
-    try output.publish()
     try state?.remove()
     return result
   }
 
+  /// Long enough not to be felt, short enough that nothing to speak of is done twice.
+  public static let saveInterval = Duration.seconds(1)
+
   private func grind(
-    _ model: ModelSource, into output: OutputFile, _ state: RunState?, _ progress: ProgressHandler?
-  ) throws -> (sha256: String, fallbacks: [FeedbackFallback]) {
-    try output.setSize(plan.fileBytes)
-    let sink = Sink(output)
-    try sink.append(plan.header, at: 0)
-    var fallbacks: [FeedbackFallback] = []
+    _ model: ModelSource, into sink: OrderedOutput, of output: OutputFile, _ state: RunState?, _ result: inout Result,
+    _ progress: ProgressHandler?
+  ) throws {
+    let start = try sink.takeOver(plan.hasPiece(endingAt:))
+    result.resumedBytes = start
+    try output.reserve(plan.fileBytes)
+    if start == 0 { try sink.append(plan.header, at: 0) }
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sink, state, progress)
+      result.fallbacks = try grind(model, with: feedback, into: sink, state, progress)
     } else {
-      try write(0..<plan.entries.count, into: sink, progress: progress)
+      try write(0..<plan.entries.count, from: start, into: sink, progress: progress)
     }
-    let digest = sink.finish(at: plan.fileBytes)
+    result.sha256 = try sink.finish(at: plan.fileBytes)
     progress?(Progress("quantizing", unit: .bytes, done: plan.fileBytes, total: plan.fileBytes))
-    return (digest, fallbacks)
   }
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
     _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sink: Sink, _ state: RunState?, _ progress: ProgressHandler?
+    into sink: OrderedOutput, _ state: RunState?, _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
@@ -135,13 +147,15 @@ public struct Converter: Sendable {
   }
 
   /// Grinds the tensors `range` and appends them.
-  /// - Parameter rounded: tensors that are made already, by name.
+  /// - Parameters:
+  ///   - start: what comes before it in the output is there already.
+  ///   - rounded: tensors that are made already, by name.
   private func write(
-    _ range: Range<Int>, replacing rounded: [String: Tensor] = [:], into sink: Sink,
+    _ range: Range<Int>, from start: Int = 0, replacing rounded: [String: Tensor] = [:], into sink: OrderedOutput,
     progress: ProgressHandler?
   ) throws {
-    let items = plan.items(of: range)
-    try OrderedPipeline(jobs: jobs).run(
+    let items = plan.items(of: range).filter { plan.place(of: $0).lowerBound >= start }
+    try OrderedPipeline(jobs: jobs, window: plan.window(jobs: jobs, memory: memory)).run(
       count: items.count,
       makeScratch: { Scratch() },
       produce: { index, scratch in
@@ -150,10 +164,9 @@ public struct Converter: Sendable {
           items[index].rows, of: entry, from: rounded[entry.source.name] ?? entry.source, with: &scratch)
       },
       deliver: { index, bytes in
-        let entry = plan.entries[items[index].entry]
-        let rowBytes = bytes.count / items[index].rows.count
-        try sink.append(bytes, at: entry.offset + items[index].rows.lowerBound * rowBytes)
-        progress?(Progress("quantizing", unit: .bytes, done: entry.offset, total: plan.fileBytes))
+        let place = plan.place(of: items[index])
+        try sink.append(bytes, at: place.lowerBound)
+        progress?(Progress("quantizing", unit: .bytes, done: place.lowerBound, total: plan.fileBytes))
       })
   }
 
@@ -200,35 +213,5 @@ public struct Converter: Sendable {
     throw InputError(
       .nonFinite, "a block of \(entry.type) has a scale that is no finite number", subject: entry.source.name,
       remedy: "its weights are \(reason), or the input is damaged; try --tensor-type with BF16")
-  }
-}
-
-/// Receives the output in the order of the file, so that its hash is known when the last byte is written.
-private final class Sink: Sendable {
-  private let output: OutputFile
-  private let state = Mutex((hash: SHA256(), position: 0))
-
-  init(_ output: OutputFile) { self.output = output }
-
-  func append(_ bytes: [UInt8], at offset: Int) throws {
-    pad(to: offset)
-    try unsafe output.write(bytes.span.bytes, at: offset)
-    state.withLock { state in
-      unsafe bytes.withUnsafeBytes { unsafe state.hash.update(bufferPointer: $0) }
-      state.position = offset + bytes.count
-    }
-  }
-
-  func finish(at size: Int) -> String {
-    pad(to: size)
-    return state.withLock { hexadecimalText($0.hash.finalize()) }
-  }
-
-  /// The file was given its full size, so padding is already zero on disk.
-  private func pad(to offset: Int) {
-    state.withLock { state in
-      if offset > state.position { state.hash.update(data: [UInt8](repeating: 0, count: offset - state.position)) }
-      state.position = offset
-    }
   }
 }

@@ -24,11 +24,11 @@ extension ImportanceMatrix {
         let bytes = try legacyBytes(chunkSize: chunkSize)
         try unsafe output.write(bytes.span.bytes, at: 0)
       }
+      try output.publish()
     } catch {
       output.discard()
       throw error
     }
-    try output.publish()
   }
 
   private func writeGGUF(to output: OutputFile, chunkSize: Int) throws {

@@ -8,6 +8,8 @@ public enum Machine {
   public static var peakResidentBytes: Int { SystemCalls.peakResidentBytes }
   /// What QUERN_ISA asks for in vain: an instruction set that this machine has not.
   public static var unknownInstructionSet: String? { Kernels.unknownInstructionSet }
+  /// Has a program told of what it could not write by an error, instead of being ended by a signal.
+  public static func reportFailuresOfWriting() { SystemCalls.ignoreFailureSignals() }
   public static func seconds(since instant: ContinuousClock.Instant) -> Double {
     Conversion.seconds(ContinuousClock.now - instant)
   }

@@ -1,3 +1,4 @@
+import Bytes
 import Dispatch
 import Synchronization
 
@@ -29,7 +30,8 @@ package struct OrderedPipeline: Sendable {
   ///
   /// - Parameters:
   ///   - makeScratch: called once a worker, for buffers that it reuses from item to item.
-  /// - Throws: the error of the lowest item that failed, so that the message does not depend on timing.
+  /// - Throws: the error of the lowest item that failed, so that the message does not depend on timing; `Interrupted`,
+  ///   between two items, when the process was asked to end.
   package func run<Scratch>(
     count: Int, makeScratch: @Sendable () -> Scratch,
     produce: @Sendable (Int, inout Scratch) throws -> [UInt8],
@@ -81,6 +83,7 @@ package struct OrderedPipeline: Sendable {
       var scratch = makeScratch()
       while let item = claim() {
         do {
+          try Interruption.check()
           let bytes = try produce(item, &scratch)
           state.withLock { $0.ready[item] = bytes }
           drain()

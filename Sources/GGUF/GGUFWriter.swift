@@ -11,7 +11,7 @@ public struct GGUFWriter: Sendable {
   public init(_ layout: GGUFLayout, to file: OutputFile) throws {
     self.layout = layout
     self.file = file
-    try file.setSize(layout.fileSize)
+    try file.reserve(layout.fileSize)
     try unsafe layout.header.withUnsafeBytes { try unsafe file.write($0, at: 0) }
   }
 

@@ -1,3 +1,4 @@
+import Bytes
 import Dispatch
 import Synchronization
 
@@ -8,7 +9,8 @@ public enum Parallel {
   ///
   /// What `body` computes must depend on its index alone; then results are the same at any `jobs`.
   ///
-  /// - Throws: the error of the lowest index that failed; later indices may not have run.
+  /// - Throws: the error of the lowest index that failed; later indices may not have run. `Interrupted`, between two, when
+  ///   the process was asked to end.
   public static func forEach(_ count: Int, jobs: Int, _ body: @Sendable (Int) throws -> Void) throws {
     try forEachWithWorker(count, jobs: jobs) { index, _ in try body(index) }
   }
@@ -21,7 +23,10 @@ public enum Parallel {
     guard count > 0 else { return }
     let workers = max(1, min(jobs, count))
     if workers == 1 {
-      for index in 0..<count { try body(index, 0) }
+      for index in 0..<count {
+        try Interruption.check()
+        try body(index, 0)
+      }
       return
     }
     let state = State()
@@ -32,6 +37,7 @@ public enum Parallel {
         let index = state.next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < count else { return }
         do {
+          try Interruption.check()
           try body(index, worker)
         } catch {
           state.stopped.store(true, ordering: .relaxed)

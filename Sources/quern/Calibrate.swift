@@ -82,28 +82,25 @@ struct Calibrate: ParsableCommand {
     let texts = try text.map { try TextFile(reading: $0) }
     let ctx = ctx ?? (text.isEmpty ? others.lazy.compactMap(\.chunkSize).first : nil) ?? 512
     let file = try OutputFile(output, overwrites: force)
+    Interruption.listen()
     var matrix = ImportanceMatrix(file: "")
     var state: RunState?
-    do {
-      if !text.isEmpty {
-        let run = ImportanceRun(
-          model: input, texts: texts,
-          options: WalkOptions(
-            context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes),
-          measuresOutput: outputTensor)
-        state = try RunState(beside: output, identity: run.identity(), resumes: !noResume)
-        matrix = try run.run(
-          state: state, saveInterval: .seconds(saveEvery), progress: console.progress())
-      }
-      for other in others.reversed() { try matrix.merge(other, chunkSize: ctx) }
-      try matrix.check(against: input.model.tensors)
-    } catch {
-      file.discard()
-      throw error
+    if !text.isEmpty {
+      let run = ImportanceRun(
+        model: input, texts: texts,
+        options: WalkOptions(
+          context: ctx, chunks: chunks, jobs: compute.threads, memory: compute.memory.bytes),
+        measuresOutput: outputTensor)
+      state = try RunState(beside: output, identity: run.identity(), resumes: !noResume)
+      matrix = try run.run(
+        state: state, saveInterval: .seconds(saveEvery), progress: console.progress())
     }
+    for other in others.reversed() { try matrix.merge(other, chunkSize: ctx) }
+    try matrix.check(against: input.model.tensors)
     let coverage = ImportanceCoverage(matrix)
     try matrix.write(to: file, as: format ?? (output.hasSuffix(".dat") ? .dat : .gguf), chunkSize: ctx)
     try state?.remove()
+    Interruption.stopListening()
     for line in coverage.lines { console.say("note: \(line)") }
 
     let (seconds, tokens) = (Machine.seconds(since: began), matrix.chunkCount * ctx)

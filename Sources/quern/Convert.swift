@@ -61,14 +61,21 @@ struct Convert: ParsableCommand {
 
   @Flag(
     help: """
-      Start a calibrated conversion that was killed again, instead of going on from its OUTPUT.resume.
+      Start a conversion that was interrupted or killed again, instead of going on from its OUTPUT.resume.
       """)
   var noResume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Save how far the output is to OUTPUT.resume when so many seconds have passed since the last time.",
+      valueName: "seconds"))
+  var saveEvery = 1
 
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
     }
@@ -81,29 +88,31 @@ struct Convert: ParsableCommand {
     let recipe = try recipe.recipe(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
     // Whether they may be written is known before what may take hours.
-    let file = dryRun ? nil : try OutputFile(output, overwrites: force)
-    let job: Job
-    do {
-      let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
-      do {
-        job = try prepare(input, recipe, console)
-        let text = Array(job.plan.recipeText(recipe.fileType).utf8)
-        try unsafe recipeFile?.write(text.span.bytes, at: 0)
-      } catch {
-        recipeFile?.discard()
-        throw error
-      }
-      try recipeFile?.publish()
-    } catch {
-      file?.discard()
-      throw error
-    }
+    let file = dryRun ? nil : try OutputFile(output, overwrites: force, resumes: !noResume)
+    if !dryRun { Interruption.listen() }
+    let recipeFile = try saveRecipe.map { try OutputFile($0, overwrites: force) }
+    let job = try prepare(input, recipe, file, console)
     let plan = job.plan
-    guard let file else { return print(plan) }
+    if let recipeFile {
+      let text = Array(plan.recipeText(recipe.fileType).utf8)
+      try unsafe recipeFile.write(text.span.bytes, at: 0)
+    }
+    guard let file else {
+      try recipeFile?.publish()
+      return print(plan)
+    }
 
-    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding)
-    let result = try converter.run(into: file, checking: job.input, state: job.state, progress: console.progress())
+    let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding, memory: compute.memory.bytes)
+    let result = try converter.run(
+      into: file, checking: job.input, state: job.state, saveInterval: .seconds(saveEvery),
+      progress: console.progress())
+    // Last, so that the same command is not refused for its sake when the conversion is interrupted.
+    try recipeFile?.publish()
+    Interruption.stopListening()
     let seconds = Machine.seconds(since: began)
+    if result.resumedBytes > 0 {
+      console.say("\(megabytes(result.resumedBytes)) of \(megabytes(result.fileBytes)) were there already")
+    }
     for fallback in result.fallbacks { console.say(fallback.line) }
 
     let report = try text.map { text in
@@ -120,7 +129,8 @@ struct Convert: ParsableCommand {
             ("output", .string(output)), ("file_bytes", .int(result.fileBytes)),
             ("bits_per_weight", .double(plan.bitsPerWeight)), ("tensors", .int(plan.entries.count)),
             ("seconds", .double(seconds)), ("bytes_read", .int(result.bytesRead)),
-            ("bytes_written", .int(result.fileBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
+            ("bytes_written", .int(result.fileBytes - result.resumedBytes)),
+            ("resumed_bytes", .int(result.resumedBytes)), ("peak_rss_bytes", .int(Machine.peakResidentBytes)),
             ("sha256", .string(result.sha256)),
           ] + (!job.isCalibrated ? [] : [("without_feedback", .array(result.fallbacks.map(\.json)))])
             + (report.map { [("verify", $0.json)] } ?? [])
@@ -146,7 +156,10 @@ struct Convert: ParsableCommand {
     var isCalibrated = false
   }
 
-  private func prepare(_ input: ModelInput, _ recipe: Recipe, _ console: Console) throws -> Job {
+  /// - Parameter file: the output, which is given its size; `nil` when nothing is to be written.
+  private func prepare(
+    _ input: ModelInput, _ recipe: Recipe, _ file: OutputFile?, _ console: Console
+  ) throws -> Job {
     func plan(_ input: ModelInput, _ importance: ImportanceMatrix?) throws -> ConversionPlan {
       try ConversionPlan(
         input, recipe: recipe, importance: importance, overriding: overrides.map { ($0.key, $0.value) })
@@ -156,18 +169,22 @@ struct Convert: ParsableCommand {
     var job = Job(
       input: input, plan: try plan(input, importance),
       rounding: calibrating.rounding(importance: importance, text: calibration))
-    guard let calibration else { return job }
-    job.isCalibrated = true
-
+    job.isCalibrated = calibration != nil
     let size = calibrating.targetBytes(job.plan)
-    if !dryRun {
-      job.state = try RunState(
-        beside: output,
-        identity: RunState.identity(
+    try Converter(plan: job.plan, jobs: compute.threads, memory: compute.memory.bytes).checkMemory()
+    if let file {
+      let state = try RunState(
+        converting: RunState.identity(
           converting: input, job.plan, text: calibration, importance: importance,
-          options: calibrating.summary(job.rounding, targetBytes: size)),
-        resumes: !noResume)
+          options: calibrating.summary(job.rounding, targetBytes: size)), into: file, resumes: !noResume)
+      job.state = state
+      // Blocks rounded with feedback are kept beside the output until it is whole.
+      let bytes = size ?? job.plan.fileBytes
+      let kept = calibrating.usesFeedback ? job.plan.feedbackBytes * bytes / job.plan.fileBytes : 0
+      try file.reserve(bytes, others: max(0, kept - state.fileBytes))
     }
+    guard let calibration else { return job }
+
     if calibrating.awq {
       let found = try ScalingRun(
         input, job.plan, rounding: job.rounding, text: calibration, jobs: compute.threads
@@ -193,8 +210,7 @@ struct Convert: ParsableCommand {
     _ size: Int, _ plan: ConversionPlan, _ input: ModelInput, _ rounding: Converter.Rounding, _ text: CalibrationText,
     _ console: Console
   ) throws -> ConversionPlan {
-    let scratch = try OutputFile(output + ".types", overwrites: true)
-    defer { scratch.discard() }
+    let scratch = try ScratchFile(beside: output)
     let result = try TypeAllocation(
       plan, of: input, rounding: rounding, text: text, jobs: compute.threads, stateBytes: compute.memory.bytes / 2
     ).solve(fileBytes: size, scratch: scratch, progress: console.progress())

@@ -14,12 +14,14 @@ import Quantization
 
       Results go to standard output, progress and messages to standard error. With --json the result is one JSON object.
       Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a quality gate failed, 65 bad data, 69 something needed is missing, \
-      74 input or output failed, 75 try again.
+      74 input or output failed, 75 try again (interrupted, the input changed, another process makes the output), 130 ended by \
+      a second signal.
       """,
     version: Version.current,
     subcommands: [Inspect.self, Convert.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self])
 
   static func main() {
+    Machine.reportFailuresOfWriting()
     do {
       if let name = Machine.unknownInstructionSet {
         throw ValidationError("QUERN_ISA is \(printable(name)), which this machine has not; use baseline, v3 or v4.")
@@ -49,10 +51,11 @@ enum Outcome: Int32 {
     case let error as InputError:
       switch error.code {
       case .missing: self = .missing
-      case .changed: self = .tryAgain
+      case .changed, .locked: self = .tryAgain
       case .path: self = .inputOutput
       default: self = .badData
       }
+    case is Interrupted: self = .tryAgain
     case is RecipeError: self = .usage
     case is GateFailure: self = .gateFailed
     default: self = .failed
@@ -61,7 +64,9 @@ enum Outcome: Int32 {
 
   func exit(for error: any Error) -> Never {
     // ArgumentParser knows how to print help, versions and its own complaints; only its exit code 64 is not ours.
-    if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure) {
+    if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure
+      || error is Interrupted)
+    {
       let code = Quern.exitCode(for: error)
       let message = Quern.fullMessage(for: error)
       if code == .success {

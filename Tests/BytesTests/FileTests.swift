@@ -58,7 +58,7 @@ import Testing
     let output = try OutputFile(folder.path("out"))
     #expect(try folder.names().filter { $0 == "out" }.isEmpty)
     #expect(try folder.names().count == 1)
-    try output.setSize(6)
+    try output.reserve(6)
     try write([4, 5, 6], to: output, at: 3)
     try write([1, 2, 3], to: output, at: 0)
     try output.publish()
@@ -86,6 +86,8 @@ import Testing
     try write([1], to: output, at: 0)
     try folder.write("out", [7])
     #expect(throws: (any Error).self) { try output.publish() }
+    #expect(!output.isPublished)
+    output.discard()
     #expect(try folder.names() == ["out"])
     #expect(try RandomAccessFile(folder.path("out")).readAll(limit: 9) == [7])
   }

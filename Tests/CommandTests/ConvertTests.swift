@@ -80,6 +80,14 @@ import Testing
     #expect(forced.code == 0, "\(forced.errors)")
   }
 
+  @Test func tooLittleMemoryIsToldBeforeAnythingIsWritten() throws {
+    let folder = try TemporaryFolder()
+    let run = try CommandRun.quern(
+      "convert", tiny, "--type", "F32", "-o", folder.path("x.gguf"), "-j", "512", "--memory", "64M")
+    #expect(run.code == 65 && run.errors.contains("fewer --jobs"), "\(run.errors)")
+    #expect(try folder.names().isEmpty)
+  }
+
   @Test func dryRunWritesNothingAndTellsTheExactSize() throws {
     let folder = try TemporaryFolder()
     let out = folder.path("tiny.gguf")

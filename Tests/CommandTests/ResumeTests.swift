@@ -17,6 +17,7 @@ import Testing
       "--calibration", "TEXT",
       "--calibration-tokens", "1024",
     ],
+    ["convert", "--type", "IQ3_S", "--save-every", "0", "-j", "1"],
   ]
 
   private func arguments(_ run: [String], _ output: String) -> [String] {
@@ -76,6 +77,75 @@ import Testing
     let anew = try CommandRun(CommandRun.quern, arguments(run, out) + ["--calibration-seed", "7", "--no-resume"])
     #expect(anew.code == 0, "\(anew.errors)")
     #expect(size(out) > 0 && size(out + ".resume") == 0)
+  }
+
+  /// A plain conversion killed when it had saved some of its output: the names of its two files.
+  private func killedConversion(_ folder: TemporaryFolder) throws -> (state: String, partial: String) {
+    let (state, partial) = (folder.path("out.resume"), folder.path(".out.partial"))
+    #expect(
+      try CommandRun.kill(CommandRun.quern, arguments(ResumeTests.plain, folder.path("out"))) { size(state) > 1000 })
+    return (state, partial)
+  }
+
+  private static let plain = runs[4]
+
+  private func flip(_ path: String, at offset: Int) throws {
+    let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+    try file.seek(toOffset: UInt64(offset))
+    let byte = try #require(try file.read(upToCount: 1)?.first)
+    try file.seek(toOffset: UInt64(offset))
+    try file.write(contentsOf: [byte ^ 0x10])
+  }
+
+  @Test func aPlainConversionOfOtherFlagsIsRefusedAndTheOldOneGoesOn() throws {
+    let folder = try TemporaryFolder()
+    let (out, whole) = (folder.path("out"), folder.path("whole"))
+    _ = try killedConversion(folder)
+    let refused = try CommandRun.quern("convert", tiny, "--type", "Q5_0", "-o", out)
+    #expect(refused.code == 74 && refused.errors.contains("differs in: recipe;"), "\(refused.errors)")
+    let resumed = try CommandRun(
+      CommandRun.quern, arguments(ResumeTests.plain, out).dropLast() + ["--json"])
+    #expect(resumed.code == 0, "\(resumed.errors)")
+    let report = try JSONSerialization.jsonObject(with: Data(resumed.output.utf8)) as? [String: Any]
+    let (old, new) = (report?["resumed_bytes"] as? Int ?? 0, report?["bytes_written"] as? Int ?? 0)
+    #expect(old > 0 && new > 0 && old + new == size(out))
+    let once = try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, whole))
+    #expect(once.output.contains("sha256 \(report?["sha256"] as? String ?? "")\n"), "\(once.output)")
+    #expect(FileManager.default.contentsEqual(atPath: whole, andPath: out))
+  }
+
+  /// Without the file that it speaks of, a state of a plain conversion stands in nobody's way.
+  @Test func aStateWithoutItsFileIsDropped() throws {
+    let folder = try TemporaryFolder()
+    let files = try killedConversion(folder)
+    try FileManager.default.removeItem(atPath: files.partial)
+    let other = try CommandRun.quern("convert", tiny, "--type", "Q5_0", "-o", folder.path("out"))
+    #expect(other.code == 0, "\(other.errors)")
+    #expect(try folder.names() == ["out"])
+  }
+
+  @Test(arguments: [0, 20_000, 600_000]) func aFileThatIsDamagedIsMadeAnew(_ place: Int) throws {
+    let folder = try TemporaryFolder()
+    let (out, whole) = (folder.path("out"), folder.path("whole"))
+    let files = try killedConversion(folder)
+    try flip(files.partial, at: place)
+    #expect(try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, out)).code == 0)
+    #expect(try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, whole)).code == 0)
+    #expect(FileManager.default.contentsEqual(atPath: whole, andPath: out))
+    #expect(try folder.names() == ["out", "whole"])
+  }
+
+  @Test(arguments: [SIGTERM, SIGINT, SIGHUP]) func aSignalStopsInGoodOrder(_ signal: Int32) throws {
+    let folder = try TemporaryFolder()
+    let out = folder.path("out")
+    let stopped = try CommandRun.stop(
+      CommandRun.quern, arguments(ResumeTests.plain, out), with: signal
+    ) { size(out + ".resume") > 1000 }
+    #expect(stopped.code == 75 && stopped.errors.contains("the same command goes on"), "\(stopped.errors)")
+    #expect(size(out) == 0)
+    let resumed = try CommandRun(CommandRun.quern, arguments(ResumeTests.plain, out).dropLast())
+    #expect(resumed.code == 0 && resumed.errors.contains("were there already"), "\(resumed.errors)")
+    #expect(try folder.names() == ["out"])
   }
 
   @Test func whatIsNoStateIsLeftAlone() throws {

@@ -19,8 +19,7 @@ import Testing
     var plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
     let rounding = Converter.Rounding(search: search, feedback: feedback.map { (text, $0) })
     if let sized {
-      let scratch = try OutputFile(path + ".types", overwrites: true)
-      defer { scratch.discard() }
+      let scratch = try ScratchFile(beside: path)
       plan = try TypeAllocation(plan, of: input, rounding: rounding, text: text, jobs: jobs, stateBytes: 1 << 28)
         .solve(fileBytes: Int(Double(plan.fileBytes) * sized), scratch: scratch).plan
     }

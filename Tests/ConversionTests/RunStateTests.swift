@@ -97,4 +97,21 @@ import Testing
     }
     #expect(error?.problem.hasSuffix("differs in: model, new") == true)
   }
+
+  @Test func whatIsWorthNothingIsDroppedAndNotRefused() throws {
+    let folder = try TemporaryFolder()
+    let other: RunIdentity = [("version", "2")]
+    for isWorthless in [false, true] {
+      let (path, sizes) = try make(folder)
+      if isWorthless {
+        #expect(try RunState(beside: folder.path("out"), identity: other) { $0.count == 3 }.records.isEmpty)
+      } else {
+        // Nothing was done: only the first record is there.
+        let whole = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
+        try Data(whole[..<(sizes[0] - 1)]).write(to: URL(fileURLWithPath: path))
+        #expect(try RunState(beside: folder.path("out"), identity: other).records.isEmpty)
+      }
+      #expect(try folder.names().isEmpty)
+    }
+  }
 }

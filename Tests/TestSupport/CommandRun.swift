@@ -19,21 +19,32 @@ package struct CommandRun {
     _ program: String, _ arguments: [String], environment: [String: String] = [:], folder: String? = nil
   ) throws {
     let scratch = try TemporaryFolder()
-    let (outPath, errPath) = (scratch.path("out"), scratch.path("err"))
-    for path in [outPath, errPath] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
+    let process = try CommandRun.process(program, arguments, scratch)
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
+    try process.run()
+    try self.init(process, scratch)
+  }
+
+  /// `program`, not started yet, which will print into files in `scratch`.
+  private static func process(
+    _ program: String, _ arguments: [String], _ scratch: TemporaryFolder
+  ) throws -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    if let folder { process.currentDirectoryURL = URL(fileURLWithPath: folder) }
     process.standardInput = FileHandle.nullDevice
-    process.standardOutput = FileHandle(forWritingAtPath: outPath)
-    process.standardError = FileHandle(forWritingAtPath: errPath)
-    try process.run()
+    process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: scratch.write("out", [])))
+    process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: scratch.write("err", [])))
+    return process
+  }
+
+  /// Waits for `process`.
+  private init(_ process: Process, _ scratch: TemporaryFolder) throws {
     process.waitUntilExit()
     code = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
-    output = try String(contentsOfFile: outPath, encoding: .utf8)
-    errors = try String(contentsOfFile: errPath, encoding: .utf8)
+    output = try String(contentsOfFile: scratch.path("out"), encoding: .utf8)
+    errors = try String(contentsOfFile: scratch.path("err"), encoding: .utf8)
   }
 
   /// Runs `quern` with `arguments`.
@@ -48,16 +59,18 @@ extension CommandRun {
   package static func kill(
     _ program: String, _ arguments: [String], when isTime: () -> Bool
   ) throws -> Bool {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: program)
-    process.arguments = arguments
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
+    try stop(program, arguments, with: SIGKILL, when: isTime).code == 128 + SIGKILL
+  }
+
+  /// The same with another signal, after which the program ends by itself.
+  package static func stop(
+    _ program: String, _ arguments: [String], with signal: Int32, when isTime: () -> Bool
+  ) throws -> CommandRun {
+    let scratch = try TemporaryFolder()
+    let process = try process(program, arguments, scratch)
     try process.run()
     while process.isRunning, !isTime() { Thread.sleep(forTimeInterval: 0.002) }
-    if process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
-    process.waitUntilExit()
-    return process.terminationReason == .uncaughtSignal
+    if process.isRunning { Foundation.kill(process.processIdentifier, signal) }
+    return try CommandRun(process, scratch)
   }
 }

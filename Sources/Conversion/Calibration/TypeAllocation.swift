@@ -55,9 +55,9 @@ public struct TypeAllocation: Sendable {
 
   /// - Parameters:
   ///   - fileBytes: of the whole output, at most.
-  ///   - scratch: a file that nobody else has, for the rounded tensors; it is left to the caller.
+  ///   - scratch: takes the rounded tensors.
   /// - Throws: `LIMIT` when even the smallest types do not fit.
-  public func solve(fileBytes: Int, scratch: OutputFile, progress: ProgressHandler? = nil) throws -> Result {
+  public func solve(fileBytes: Int, scratch: ScratchFile, progress: ProgressHandler? = nil) throws -> Result {
     let tensors = try probes(scratch, progress)
     let losses = try Attribution(
       reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
@@ -91,7 +91,7 @@ public struct TypeAllocation: Sendable {
   }
 
   /// Every tensor that the plan quantizes, rounded, in `scratch`.
-  private func probes(_ scratch: OutputFile, _ progress: ProgressHandler?) throws -> [Tensor] {
+  private func probes(_ scratch: ScratchFile, _ progress: ProgressHandler?) throws -> [Tensor] {
     var tensors: [Tensor] = []
     var position = 0
     func keep(_ tensor: Tensor) throws {
@@ -163,15 +163,12 @@ public struct TypeAllocation: Sendable {
   }
 }
 
-/// Rows in a file that is still being written.
 private struct ScratchRows: TensorSource {
-  let file: OutputFile
+  let file: ScratchFile
   let offset: Int
 
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
-    guard try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes) == bytes.count else {
-      throw InputError(.changed, "the file of rounded tensors was cut short", file: file.path)
-    }
+    try unsafe file.read(at: offset + rows.lowerBound * rowBytes, into: bytes)
   }
 }
 
@@ -190,9 +187,11 @@ private struct RoundedRows: TensorSource {
   func read(rows: Range<Int>, rowBytes: Int, into bytes: UnsafeMutableRawBufferPointer) throws {
     // Every expert's matrix has an importance of its own.
     let matrix = max(1, tensor.rows / ImportanceMatrix.matrices(of: tensor))
+    let step = max(1, ConversionPlan.weightsInPiece / max(1, tensor.columns))
     var start = rows.lowerBound
     while start < rows.upperBound {
-      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix)
+      try Interruption.check()
+      let part = start..<min(rows.upperBound, (start / matrix + 1) * matrix, start + step)
       let values = try tensor.values(of: part)
       let stored = try rounding.quantize(values.span, of: tensor, row: start, as: type)
       let first = (start - rows.lowerBound) * rowBytes

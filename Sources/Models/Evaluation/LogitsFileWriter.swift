@@ -20,7 +20,7 @@ public struct LogitsFileWriter: Sendable {
   public init(_ output: OutputFile, _ text: TextChunks, vocabularySize: Int, jobs: Int) throws {
     header = try LogitsFile.Header(context: text.context, vocabularySize: vocabularySize, chunks: text.count)
     (scored, self.output, self.jobs) = (text.scored, output, jobs)
-    try output.setSize(header.fileSize)
+    try output.reserve(header.fileSize)
     try unsafe output.write(LogitsFile.magic.span.bytes, at: 0)
     let sizes = [header.context, header.vocabularySize, header.chunks].map { Int32($0).littleEndian }
     try unsafe output.write(sizes.span.bytes, at: LogitsFile.magic.count)

@@ -55,10 +55,10 @@ public struct ReportFiles: Sendable {
     let bytes = Array(text.utf8)
     do {
       try unsafe file.write(bytes.span.bytes, at: 0)
+      try file.publish()
     } catch {
       file.discard()
       throw error
     }
-    try file.publish()
   }
 }

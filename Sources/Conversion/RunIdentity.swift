@@ -1,4 +1,4 @@
-import Bytes
+public import Bytes
 import Crypto
 import GGUF
 public import Quantization
@@ -17,6 +17,14 @@ extension RunState {
       ("version", Version.current), ("model", input.stamp), ("recipe", RunState.hash { $0.update(data: plan.header) }),
       ("calibration", text?.hash ?? "none"), ("importance", importance?.hash ?? "none"), ("options", options),
     ]
+  }
+
+  /// Of a conversion into `output`. What another plain conversion left counts for nothing without the file that it was
+  /// writing.
+  public convenience init(converting identity: RunIdentity, into output: OutputFile, resumes: Bool) throws {
+    try self.init(
+      beside: output.path, identity: identity, resumes: resumes,
+      isWorthless: { records in output.leftBytes == 0 && records.allSatisfy(OrderedOutput.isMark) })
   }
 
   static func hash(_ update: (inout SHA256) -> Void) -> String {
