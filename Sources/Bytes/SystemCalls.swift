@@ -193,6 +193,12 @@ package enum SystemCalls {
     #endif
   }
 
+  /// Makes the folder `path` in a folder that is there, if it is not there itself.
+  package static func makeFolder(_ path: String) throws {
+    if try status(at: path)?.isDirectory == true { return }
+    try check("make folder", path) { unsafe mkdir(path, 0o777) }
+  }
+
   package static var processID: Int32 { getpid() }
 
   /// Threads that can run at once.

@@ -25,11 +25,11 @@ public struct Converter: Sendable {
     public var importance: ImportanceMatrix?
     public var search = Search.standard
     /// Rounds the blocks' matrices with error feedback.
-    public var feedback: (text: CalibrationText, options: FeedbackOptions)?
+    public var feedback: (source: FeedbackSource, options: FeedbackOptions)?
 
     public init(
       importance: ImportanceMatrix? = nil, search: Search = .standard,
-      feedback: (text: CalibrationText, options: FeedbackOptions)? = nil
+      feedback: (source: FeedbackSource, options: FeedbackOptions)? = nil
     ) {
       (self.importance, self.search, self.feedback) = (importance, search, feedback)
     }
@@ -83,22 +83,26 @@ public struct Converter: Sendable {
   ///   - state: keeps what was done, for the same run to go on with; removed when the output is published.
   ///   - saveInterval: at least so much time passes between two savings of what was written. Blocks that error feedback has
   ///     rounded are saved one by one.
+  ///   - hiddenStates: keeps those of the text that feedback walks; removed likewise.
   /// - Throws: `NONFINITE` naming the tensor and element when a weight is NaN or infinite; `CHANGED` when the input was
   ///   written to meanwhile; `Interrupted`; reading and writing errors. What stood under the final name still stands then.
   public func run(
     into output: OutputFile, checking input: ModelInput, state: RunState? = nil,
-    saveInterval: Duration = Converter.saveInterval, progress: ProgressHandler? = nil
+    saveInterval: Duration = Converter.saveInterval, hiddenStates: FeedbackCheckpoints? = nil,
+    progress: ProgressHandler? = nil
   ) throws -> Result {
     var result = Result(fileBytes: plan.fileBytes, bytesRead: plan.sourceBytes, sha256: "")
     let sink = OrderedOutput(output, state: rounding.feedback == nil ? state : nil, interval: saveInterval)
     do {
-      try grind(input.model, into: sink, of: output, state, &result, progress)
+      try grind(input.model, into: sink, of: output, state, hiddenStates, &result, progress)
       try input.checkUnchanged()
       try output.publish()
     } catch {
       sink.abandon(after: error)
       throw error
     }
+    // The state last: hidden states without it would be refused.
+    try hiddenStates?.remove()
     try state?.remove()
     return result
   }
@@ -107,15 +111,15 @@ public struct Converter: Sendable {
   public static let saveInterval = Duration.seconds(1)
 
   private func grind(
-    _ model: ModelSource, into sink: OrderedOutput, of output: OutputFile, _ state: RunState?, _ result: inout Result,
-    _ progress: ProgressHandler?
+    _ model: ModelSource, into sink: OrderedOutput, of output: OutputFile, _ state: RunState?,
+    _ hiddenStates: FeedbackCheckpoints?, _ result: inout Result, _ progress: ProgressHandler?
   ) throws {
     let start = try sink.takeOver(plan.hasPiece(endingAt:))
     result.resumedBytes = start
     try output.reserve(plan.fileBytes)
     if start == 0 { try sink.append(plan.header, at: 0) }
     if let feedback = rounding.feedback {
-      result.fallbacks = try grind(model, with: feedback, into: sink, state, progress)
+      result.fallbacks = try grind(model, with: feedback, into: sink, state, hiddenStates, progress)
     } else {
       try write(0..<plan.entries.count, from: start, into: sink, progress: progress)
     }
@@ -125,15 +129,18 @@ public struct Converter: Sendable {
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
   private func grind(
-    _ model: ModelSource, with feedback: (text: CalibrationText, options: FeedbackOptions),
-    into sink: OrderedOutput, _ state: RunState?, _ progress: ProgressHandler?
+    _ model: ModelSource, with feedback: (source: FeedbackSource, options: FeedbackOptions),
+    into sink: OrderedOutput, _ state: RunState?, _ hiddenStates: FeedbackCheckpoints?,
+    _ progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
     var fallbacks: [FeedbackFallback] = []
     var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
     try write(0..<written, into: sink, progress: nil)
     let run = FeedbackRun(
-      model: model, types: plan.quantizedTypes, text: feedback.text, options: feedback.options, jobs: jobs)
-    try run.run(progress: progress, finished: { try state?.layer($0, of: plan) }) { layer in
+      model: model, types: plan.quantizedTypes, source: feedback.source, options: feedback.options, jobs: jobs)
+    try run.run(
+      progress: progress, finished: { try state?.layer($0, of: plan) }, checkpoints: hiddenStates
+    ) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
       let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(

@@ -11,11 +11,12 @@ extension RunState {
   /// - Parameter options: all that decides the output beside model, recipe, texts and importance.
   public static func identity(
     converting input: ModelInput, _ plan: ConversionPlan, text: CalibrationText?, importance: ImportanceMatrix?,
-    options: String
+    hessians: HessianFolder?, options: String
   ) -> RunIdentity {
     [
       ("version", Version.current), ("model", input.stamp), ("recipe", RunState.hash { $0.update(data: plan.header) }),
-      ("calibration", text?.hash ?? "none"), ("importance", importance?.hash ?? "none"), ("options", options),
+      ("calibration", text?.hash ?? "none"), ("importance", importance?.hash ?? "none"),
+      ("hessians", hessians?.identity.slices.joined(separator: " ") ?? "none"), ("options", options),
     ]
   }
 

@@ -31,6 +31,13 @@ struct CalibrationOptions: ParsableArguments {
       valueName: "file"))
   var calibration: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "For gptq, take the Hessians in this folder of quern calibrate instead of walking a text. They are of the model as it "
+        + "is: blocks do not see what rounding the ones before them did, as with --gptq sequential=off.",
+      valueName: "folder"))
+  var hessian: String?
+
   @Option(help: ArgumentHelp("Tokens of all calibration texts together.", valueName: "count"))
   var calibrationTokens = 131_072
 
@@ -80,9 +87,10 @@ struct CalibrationOptions: ParsableArguments {
   var allocates: Bool { allocate || targetSize != nil || targetBpw != nil || quality == .best }
 
   func validate() throws {
-    if usesFeedback || allocates || awq, calibration.isEmpty {
+    if needsText, calibration.isEmpty {
       throw ValidationError("Give the text to calibrate on with --calibration.")
     }
+    if hessian != nil { try validateHessian() }
     if !usesFeedback, !settings.isEmpty { throw ValidationError("--gptq needs --method gptq.") }
     if targetSize != nil, targetBpw != nil { throw ValidationError("Give either --target-size or --target-bpw.") }
     if let targetBpw, !(targetBpw > 0 && targetBpw <= 32) { throw ValidationError("--target-bpw is from 0 to 32.") }
@@ -91,20 +99,43 @@ struct CalibrationOptions: ParsableArguments {
     }
   }
 
-  /// - Returns: `nil` when nothing is to be calibrated.
+  private func validateHessian() throws {
+    if !usesFeedback { throw ValidationError("--hessian needs --method gptq.") }
+    if awq { throw ValidationError("--hessian is of the model as it is, --awq changes it: leave one out.") }
+    if !needsText, !calibration.isEmpty {
+      throw ValidationError(
+        "--hessian takes the place of --calibration: leave one out, or choose types with --allocate.")
+    }
+    if settings.contains(where: \.needsText) {
+      throw ValidationError(
+        "--hessian is of the model as it is; sequential=on and asymmetry need --calibration in its place.")
+    }
+  }
+
+  /// Whether a text is walked.
+  private var needsText: Bool { (usesFeedback && hessian == nil) || allocates || awq }
+
+  /// - Returns: `nil` when no text is needed.
   func text(for input: ModelInput) throws -> CalibrationText? {
-    guard usesFeedback || allocates || awq else { return nil }
+    guard needsText else { return nil }
     return try CalibrationText(
       calibration.map { try TextFile(reading: $0) }, for: input, tokens: calibrationTokens, context: calibrationContext,
       seed: calibrationSeed)
   }
 
-  func rounding(importance: ImportanceMatrix?, text: CalibrationText?) -> Converter.Rounding {
+  /// - Parameters:
+  ///   - text: of `text(for:)`.
+  ///   - hessians: of `hessian`.
+  func rounding(
+    importance: ImportanceMatrix?, text: CalibrationText?, hessians: HessianFolder?
+  ) -> Converter.Rounding {
     var options = FeedbackOptions()
     for setting in settings { setting.apply(&options) }
+    if hessians != nil { options.isSequential = false }
+    let source = hessians.map(FeedbackSource.stored) ?? text.map(FeedbackSource.text)
     return Converter.Rounding(
       importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
-      feedback: usesFeedback ? text.map { ($0, options) } : nil)
+      feedback: usesFeedback ? source.map { ($0, options) } : nil)
   }
 
   /// All that decides how weights are rounded, in words.
@@ -127,6 +158,8 @@ extension Converter.Rounding.Search: ExpressibleByArgument {}
 /// `KEY=VALUE` of `--gptq`.
 struct FeedbackSetting: ExpressibleByArgument {
   private let change: @Sendable (inout FeedbackOptions) -> Void
+  /// Whether it is about what a text shows of blocks that are rounded.
+  private(set) var needsText = false
 
   init?(argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
@@ -139,11 +172,13 @@ struct FeedbackSetting: ExpressibleByArgument {
     case ("asymmetry", let text):
       guard let value = Double(text), (0...1).contains(value) else { return nil }
       change = { $0.asymmetry = value }
+      needsText = value > 0
     case ("order", "importance"): change = { $0.isOrdered = true }
     case ("order", "natural"): change = { $0.isOrdered = false }
     case ("sequential", let text):
       guard let value = switches[text] else { return nil }
       change = { $0.isSequential = value }
+      needsText = value
     case ("refine", let text):
       guard let value = switches[text] else { return nil }
       change = { $0.refines = value }

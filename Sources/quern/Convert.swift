@@ -71,10 +71,17 @@ struct Convert: ParsableCommand {
       valueName: "seconds"))
   var saveEvery = 1
 
+  @Option(
+    help: ArgumentHelp(
+      "With gptq, keep the hidden states of the text in OUTPUT.states.resume when a block ends and so many seconds have "
+        + "passed since the last time.", valueName: "seconds"))
+  var saveStates = 300  // writing gigabytes so often is not felt
+
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if !(0...86_400).contains(saveStates) { throw ValidationError("--save-states takes a number from 0 to 86400.") }
     if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if recipe.recipe != nil, calibrating.allocates {
       throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
@@ -105,7 +112,7 @@ struct Convert: ParsableCommand {
     let converter = Converter(plan: plan, jobs: compute.threads, rounding: job.rounding, memory: compute.memory.bytes)
     let result = try converter.run(
       into: file, checking: job.input, state: job.state, saveInterval: .seconds(saveEvery),
-      progress: console.progress())
+      hiddenStates: job.hiddenStates, progress: console.progress())
     // Last, so that the same command is not refused for its sake when the conversion is interrupted.
     try recipeFile?.publish()
     Interruption.stopListening()
@@ -153,6 +160,7 @@ struct Convert: ParsableCommand {
     var plan: ConversionPlan
     var rounding: Converter.Rounding
     var state: RunState?
+    var hiddenStates: FeedbackCheckpoints?
     var isCalibrated = false
   }
 
@@ -166,18 +174,22 @@ struct Convert: ParsableCommand {
     }
     let importance = try imatrix.map { try ImportanceMatrix(reading: $0) }
     let calibration = try calibrating.text(for: input)
+    let hessians = try calibrating.hessian.map { try HessianFolder(reading: $0) }
+    try hessians?.check(against: input)
     var job = Job(
       input: input, plan: try plan(input, importance),
-      rounding: calibrating.rounding(importance: importance, text: calibration))
-    job.isCalibrated = calibration != nil
+      rounding: calibrating.rounding(importance: importance, text: calibration, hessians: hessians))
+    job.isCalibrated = calibration != nil || hessians != nil
     let size = calibrating.targetBytes(job.plan)
     try Converter(plan: job.plan, jobs: compute.threads, memory: compute.memory.bytes).checkMemory()
     if let file {
-      let state = try RunState(
-        converting: RunState.identity(
-          converting: input, job.plan, text: calibration, importance: importance,
-          options: calibrating.summary(job.rounding, targetBytes: size)), into: file, resumes: !noResume)
+      let identity = RunState.identity(
+        converting: input, job.plan, text: calibration, importance: importance, hessians: hessians,
+        options: calibrating.summary(job.rounding, targetBytes: size))
+      let state = try RunState(converting: identity, into: file, resumes: !noResume)
       job.state = state
+      job.hiddenStates = try FeedbackCheckpoints(
+        beside: output, identity: identity, interval: .seconds(saveStates), resumes: !noResume)
       // Blocks rounded with feedback are kept beside the output until it is whole.
       let bytes = size ?? job.plan.fileBytes
       let kept = calibrating.usesFeedback ? job.plan.feedbackBytes * bytes / job.plan.fileBytes : 0
@@ -199,21 +211,23 @@ struct Convert: ParsableCommand {
     if let known = try job.state.flatMap({ try job.plan.withTypes(of: $0) }) {
       job.plan = known
     } else if let size {
-      job.plan = try allocate(size, job.plan, job.input, job.rounding, calibration, console)
+      job.plan = try allocate(size, job, calibration, console)
       if let state = job.state { try job.plan.saveTypes(in: state) }
     }
     return job
   }
 
-  /// `plan` with the types that lose least within `size` bytes.
+  /// The plan of `job` with the types that lose least within `size` bytes.
   private func allocate(
-    _ size: Int, _ plan: ConversionPlan, _ input: ModelInput, _ rounding: Converter.Rounding, _ text: CalibrationText,
-    _ console: Console
+    _ size: Int, _ job: Job, _ text: CalibrationText, _ console: Console
   ) throws -> ConversionPlan {
     let scratch = try ScratchFile(beside: output)
     let result = try TypeAllocation(
-      plan, of: input, rounding: rounding, text: text, jobs: compute.threads, stateBytes: compute.memory.bytes / 2
-    ).solve(fileBytes: size, scratch: scratch, progress: console.progress())
+      job.plan, of: job.input, rounding: job.rounding, text: text, jobs: compute.threads,
+      stateBytes: compute.memory.bytes / 2
+    ).solve(
+      fileBytes: size, scratch: scratch, known: job.state?.sensitivities() ?? [], progress: console.progress()
+    ) { try job.state?.append($0) }
     console.say(
       "types chosen for \(megabytes(result.plan.fileBytes)): the tensors alone would cost \(decimals(result.after, 6)) nats, "
         + "\(decimals(result.before, 6)) as --type has them; \(result.plan.typeSummary)")

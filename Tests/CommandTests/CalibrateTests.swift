@@ -85,6 +85,59 @@ import Testing
     }
   }
 
+  /// Measured, added, and rounded with.
+  @Test func hessiansAreWrittenAddedAndTaken() throws {
+    let folder = try TemporaryFolder()
+    let (one, two, both) = (folder.path("one"), folder.path("two"), folder.path("both"))
+    #expect(try calibrate(folder.path("one.gguf"), ["--hessian", one]).code == 0)
+    let second = try CommandRun.quern(
+      "calibrate", tiny, "--text", Fixtures.path("text/python-docs-evaluate.txt"), "--chunks", "20", "--ctx", "64",
+      "-o",
+      folder.path("two.gguf"), "--hessian", two, "--json")
+    let report = try #require(JSONSerialization.jsonObject(with: Data(second.output.utf8)) as? [String: Any])
+    #expect(report["hessian"] as? String == two)
+    #expect(report["hessian_texts"] as? [String] == ["python-docs-evaluate.txt: 20 chunks of 64 tokens"])
+    let merged = try CommandRun.quern(
+      "calibrate", tiny, "--merge-hessian", one, "--merge-hessian", two, "--hessian", both)
+    #expect(merged.code == 0, "\(merged.errors)")
+    #expect(merged.output.contains("both: Hessians of python-docs-calibrate.txt: 5 chunks of 64 tokens; python-docs-e"))
+    let converted = try CommandRun.quern(
+      "convert", tiny, "--type", "Q4_K_M", "--method", "gptq", "--hessian", both, "-o", folder.path("out.gguf"),
+      "--json")
+    #expect(converted.code == 0, "\(converted.errors)")
+    #expect(converted.output.contains("1600 tokens of the calibration text reach it") == false)
+    let allocated = try CommandRun.quern(
+      "convert", tiny, "--type", "Q4_K_M", "--quality", "best", "--hessian", both, "--calibration", text,
+      "--calibration-tokens", "2048", "-o", folder.path("best.gguf"), "-q")
+    #expect(allocated.code == 0, "\(allocated.errors)")
+    for (arguments, code, message) in [
+      (["calibrate", tiny, "--merge-hessian", one, "--merge-hessian", one, "--hessian", both], 65, "[DUP]"),
+      (["calibrate", tiny, "--merge-hessian", one, "--hessian", both], 74, "--force"),
+      (["calibrate", tiny, "--merge-hessian", folder.path(""), "--hessian", both], 69, "blk.0.gguf"),
+      (["convert", folder.path("out.gguf"), "--method", "gptq", "--hessian", both, "-o", "x"], 65, "other weights"),
+    ] {
+      let run = try CommandRun(CommandRun.quern, arguments)
+      #expect(run.code == code && run.errors.contains(message), "\(run.errors)")
+    }
+  }
+
+  @Test(arguments: [
+    ["calibrate", "x", "--hessian", "d"], ["calibrate", "x", "--text", "t", "--hessian", "d"],
+    ["calibrate", "x", "--merge-hessian", "a"],
+    ["calibrate", "x", "--merge-hessian", "a", "--hessian", "d", "-o", "y"],
+    ["calibrate", "x", "--text", "t", "-o", "y", "--merge-hessian", "a", "--hessian", "d"],
+    ["calibrate", "x", "--merge", "a", "-o", "y", "--hessian", "d"],
+    ["convert", "x", "-o", "y", "--hessian", "d"],
+    ["convert", "x", "-o", "y", "--hessian", "d", "--method", "gptq", "--calibration", "t"],
+    ["convert", "x", "-o", "y", "--hessian", "d", "--method", "gptq", "--awq", "--calibration", "t"],
+    ["convert", "x", "-o", "y", "--hessian", "d", "--method", "gptq", "--gptq", "sequential=on"],
+    ["convert", "x", "-o", "y", "--hessian", "d", "--method", "gptq", "--gptq", "asymmetry=0.5"],
+    ["convert", "x", "-o", "y", "--hessian", "d", "--quality", "best"],
+  ]) func hessiansThatMakeNoSenseAreWrongUsage(_ arguments: [String]) throws {
+    let run = try CommandRun(CommandRun.quern, arguments)
+    #expect(run.code == 2, "\(run.errors)")
+  }
+
   @Test func refusesToOverwriteWithoutForce() throws {
     let folder = try TemporaryFolder()
     let out = try folder.write("imatrix.gguf", "precious")

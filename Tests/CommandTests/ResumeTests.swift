@@ -11,7 +11,12 @@ import Testing
   private static let runs: [[String]] = [
     ["calibrate", "--text", "TEXT", "--chunks", "24", "--save-every", "0"],
     ["calibrate", "--text", "TEXT", "--chunks", "24", "--save-every", "0", "--memory", "64M", "--output-tensor"],
+    ["calibrate", "--text", "TEXT", "--chunks", "24", "--save-every", "0", "--hessian", "FOLDER"],
     ["convert", "--type", "Q4_K_M", "--method", "gptq", "--calibration", "TEXT", "--calibration-tokens", "2048"],
+    [
+      "convert", "--type", "Q4_K_M", "--method", "gptq", "--calibration", "TEXT", "--calibration-tokens", "2048",
+      "--save-states", "0",
+    ],
     [
       "convert", "--type", "Q4_K_M", "--awq", "--allocate", "--method", "gptq", "--gptq", "sequential=off",
       "--calibration", "TEXT",
@@ -21,7 +26,8 @@ import Testing
   ]
 
   private func arguments(_ run: [String], _ output: String) -> [String] {
-    [run[0], tiny] + run.dropFirst().map { $0 == "TEXT" ? text : $0 } + ["-o", output, "-q"]
+    [run[0], tiny] + run.dropFirst().map { $0 == "TEXT" ? text : $0 == "FOLDER" ? output + ".folder" : $0 }
+      + ["-o", output, "-q"]
   }
 
   /// Other whenever the file is.
@@ -56,13 +62,20 @@ import Testing
     let resumed = try CommandRun(CommandRun.quern, arguments(run, killed))
     #expect(resumed.code == 0, "\(resumed.errors)")
     #expect(FileManager.default.contentsEqual(atPath: whole, andPath: killed))
-    #expect(size(killed + ".resume") == 0)
+    for left in [".resume", ".states.resume"] { #expect(size(killed + left) == 0) }
+    guard run.contains("FOLDER") else { return }
+    let files = try FileManager.default.contentsOfDirectory(atPath: whole + ".folder")
+    #expect(files.count == 6)
+    for file in files {
+      #expect(
+        FileManager.default.contentsEqual(atPath: "\(whole).folder/\(file)", andPath: "\(killed).folder/\(file)"))
+    }
   }
 
   @Test func anotherRunIsRefusedByWhatDiffers() throws {
     let folder = try TemporaryFolder()
     let out = folder.path("out")
-    let run = ResumeTests.runs[2]
+    let run = ResumeTests.runs[3]
     #expect(
       try CommandRun.kill(CommandRun.quern, arguments(run, out)) { size(out + ".resume") > 0 })
     for (arguments, name) in [
@@ -87,7 +100,7 @@ import Testing
     return (state, partial)
   }
 
-  private static let plain = runs[4]
+  private static let plain = runs[6]
 
   private func flip(_ path: String, at offset: Int) throws {
     let file = try FileHandle(forUpdating: URL(fileURLWithPath: path))

@@ -17,7 +17,7 @@ import Testing
     let text = try CalibrationText(
       [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: tokens)
     var plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
-    let rounding = Converter.Rounding(search: search, feedback: feedback.map { (text, $0) })
+    let rounding = Converter.Rounding(search: search, feedback: feedback.map { (.text(text), $0) })
     if let sized {
       let scratch = try ScratchFile(beside: path)
       plan = try TypeAllocation(plan, of: input, rounding: rounding, text: text, jobs: jobs, stateBytes: 1 << 28)
@@ -79,6 +79,46 @@ import Testing
     #expect(try chunks(3, tokens: 1 << 24) == chunks(nil, tokens: 1 << 24))
   }
 
+  /// What was measured before the interruption is not measured again, and the types are the same.
+  @Test func anInterruptedAllocationGoesOn() throws {
+    struct Interruption: Error {}
+    let folder = try TemporaryFolder()
+    let input = try ModelInput(opening: Fixtures.path("tiny-llama"))
+    let text = try CalibrationText(
+      [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: 4096)
+    let plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
+    func solve(
+      _ known: [TypeAllocation.Sensitivity], _ measured: ([TypeAllocation.Sensitivity]) throws -> Void
+    ) throws -> TypeAllocation.Result {
+      let scratch = try ScratchFile(beside: folder.path("out"))
+      return try TypeAllocation(
+        plan, of: input, rounding: Converter.Rounding(feedback: (.text(text), FeedbackOptions())), text: text, jobs: 2,
+        stateBytes: 1 << 28
+      ).solve(fileBytes: plan.fileBytes, scratch: scratch, known: known, measured: measured)
+    }
+    var whole: [TypeAllocation.Sensitivity] = []
+    let reference = try solve([]) { whole += $0 }
+
+    let state = try RunState(beside: folder.path("out"), identity: [])
+    var count = 0
+    #expect(throws: Interruption.self) {
+      try solve([]) {
+        try state.append($0)
+        count += $0.count
+        if count >= 20 { throw Interruption() }
+      }
+    }
+    let known = try state.sensitivities()
+    #expect(known.count == count && count < whole.count)
+    var rest: [TypeAllocation.Sensitivity] = []
+    let resumed = try solve(known) { rest += $0 }
+    #expect(rest.count == whole.count - count)
+    #expect(Set((known + rest).map(\.tensor)) == Set(whole.map(\.tensor)))
+    #expect(resumed.plan.entries.map(\.type) == reference.plan.entries.map(\.type))
+    #expect(resumed.before == reference.before && resumed.after == reference.after)
+    try state.remove()
+  }
+
   @Test func aSizeThatNothingFitsIsRefused() throws {
     let folder = try TemporaryFolder()
     let error = #expect(throws: InputError.self) {
@@ -101,7 +141,7 @@ import Testing
     func convert(_ name: String, _ feedback: FeedbackOptions?, jobs: Int = 2) throws -> Converter.Result {
       try Converter(
         plan: ConversionPlan(input, recipe: Recipe(.q4_0)), jobs: jobs,
-        rounding: Converter.Rounding(feedback: feedback.map { (calibration, $0) })
+        rounding: Converter.Rounding(feedback: feedback.map { (.text(calibration), $0) })
       ).run(into: OutputFile(folder.path(name), overwrites: true), checking: input)
     }
     // As the importance matrix of the same tokens counts them, where nothing before them is rounded.
@@ -136,8 +176,10 @@ import Testing
     let text = try CalibrationText(
       [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: 512)
     let plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
-    let result = try Converter(plan: plan, jobs: 2, rounding: Converter.Rounding(feedback: (text, FeedbackOptions())))
-      .run(into: OutputFile(folder.path("few.gguf")), checking: input)
+    let result = try Converter(
+      plan: plan, jobs: 2, rounding: Converter.Rounding(feedback: (.text(text), FeedbackOptions()))
+    )
+    .run(into: OutputFile(folder.path("few.gguf")), checking: input)
     // 512 tokens are enough for 256 columns and too few for the 768 of the down projections.
     #expect(result.fallbacks.map(\.tensor) == (0..<6).map { "blk.\($0).ffn_down.weight" })
     #expect(

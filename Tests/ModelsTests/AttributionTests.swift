@@ -34,6 +34,11 @@ import Testing
     let slot = text.count * ForwardPass.stateBytes(model.parameters, tokens: text.context)
     let found = try Evaluation(text, stateBytes: (3 + room) * slot).divergences(of: replacements, in: reference)
     #expect(found.count == replacements.count)
+    var told = [Double](repeating: -1, count: replacements.count)
+    let inGroups = try Evaluation(text, stateBytes: (3 + room) * slot).divergences(
+      of: replacements, in: reference, together: 2
+    ) { for (number, divergence) in $0 { told[number] = divergence } }
+    #expect(inGroups == found && told == found)
     for (tensor, value) in zip(replacements, found) {
       let alone = try Evaluation(text).drift(
         of: [ForwardPass(model.replacing(tensor), jobs: 2)], from: ForwardPass(model, jobs: 2))[0]

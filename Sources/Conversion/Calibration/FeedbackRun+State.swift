@@ -43,6 +43,32 @@ extension RunState {
   private static func mark(_ layer: Int) -> String { "block \(layer)" }
 }
 
+extension RunState {
+  /// What rounding single tensors does, as `TypeAllocation` measured it.
+  public func append(_ sensitivities: [TypeAllocation.Sensitivity]) throws {
+    // The bits, so that what is chosen by them is the same.
+    let lines = sensitivities.map { "\($0.tensor) \($0.divergence.bitPattern)\n" }
+    try append(RunState.sensitivities, Array(lines.joined().utf8))
+  }
+
+  public func sensitivities() throws -> [TypeAllocation.Sensitivity] {
+    try records.filter { $0.name == RunState.sensitivities }.flatMap { record in
+      try String(decoding: read(record), as: UTF8.self).split(separator: "\n").map { line in
+        let words = line.split(separator: " ")
+        guard words.count == 2, let bits = UInt64(words[1]), case let value = Double(bitPattern: bits), value.isFinite
+        else {
+          throw InputError(
+            .checksum, "what it holds of a tensor's sensitivity cannot be read", file: path,
+            remedy: "start again with --no-resume")
+        }
+        return (String(words[0]), value)
+      }
+    }
+  }
+
+  private static let sensitivities = "sensitivities"
+}
+
 extension ConversionPlan {
   /// Keeps the types that were chosen.
   public func saveTypes(in state: RunState) throws {

@@ -22,20 +22,27 @@ public struct FeedbackOptions: Hashable, Sendable {
   public init() {}
 }
 
+/// Where error feedback learns what the layers of a model see.
+public enum FeedbackSource: Sendable {
+  /// From a text, which is walked when the weights are rounded.
+  case text(CalibrationText)
+  /// From Hessians that were summed before, over the model as it is.
+  case stored(HessianFolder)
+}
+
 /// Rounds the linear weights of a model block by block with error feedback.
 ///
 /// In memory are the states of all calibration chunks (twice where targets move), the inputs of some thousand tokens, and one
-/// block's Hessians and weights. The results depend neither on `jobs` nor on the instruction set.
+/// block's Hessians and weights; with stored Hessians no text is walked. The results depend neither on `jobs` nor on the
+/// instruction set.
 struct FeedbackRun {
   let model: ModelSource
   /// The type of every tensor that is rounded, by name; those of the blocks with feedback, the embedding plainly.
   let types: [String: DType]
-  let text: CalibrationText
+  let source: FeedbackSource
   let options: FeedbackOptions
   let jobs: Int
 
-  /// Tokens whose inputs are in memory at a time.
-  private static let tokensPerBatch = 4096
   /// Rows of a weight that are rounded together.
   private static let rowsPerPanel = 64
 
@@ -49,66 +56,71 @@ struct FeedbackRun {
 
   /// - Parameters:
   ///   - finished: gives a block that was rounded before, by the same run; the text only passes through it.
+  ///   - checkpoints: of a text that is walked.
   ///   - deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
   func run(
-    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil }, deliver: (Layer) throws -> Void
+    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil },
+    checkpoints: FeedbackCheckpoints? = nil, deliver: (Layer) throws -> Void
+  ) throws {
+    func ended(_ layer: Layer) throws {
+      try deliver(layer)
+      progress?(
+        Progress("rounding with feedback", unit: .steps, done: layer.index + 1, total: model.parameters.layerCount))
+    }
+    switch source {
+    case .text(let text): try walk(text, finished, checkpoints, ended)
+    case .stored(let folder):
+      for layer in 0..<model.parameters.layerCount {
+        if let known = try finished(layer) {
+          try ended(known)
+        } else {
+          var hessians = try folder.hessians(layer: layer, model.parameters)
+          try ended(try round(layer, &hessians))
+        }
+      }
+    }
+  }
+
+  private func walk(
+    _ text: CalibrationText, _ finished: (Int) throws -> Layer?, _ checkpoints: FeedbackCheckpoints?,
+    _ deliver: (Layer) throws -> Void
   ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
     let states = try pass.embed(text.chunks)
     let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
+    let kept = [states] + (undrifted.map { [$0] } ?? [])
+    let first = try checkpoints?.restore(kept) ?? 0
     for layer in 0..<pass.layerCount {
+      if layer < first {
+        guard let known = try finished(layer) else {
+          throw InputError(
+            .checksum, "hidden states were kept that are behind it, but not itself", subject: "block \(layer)",
+            remedy: "start again with --no-resume")
+        }
+        try deliver(known)
+        continue
+      }
       let rounded: Layer
       if let known = try finished(layer) {
         if let undrifted { try pass.apply(layer: layer, to: undrifted) }
         if !options.isSequential { try pass.apply(layer: layer, to: states) }
         rounded = known
       } else {
-        var hessians = try hessians(layer, pass, states, undrifted)
+        var hessians = try LayerHessians(
+          layer: layer, of: pass, states, context: text.context, advances: !options.isSequential, undrifted: undrifted)
         rounded = try round(layer, &hessians)
       }
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
       try deliver(rounded)
-      progress?(Progress("rounding with feedback", unit: .steps, done: layer + 1, total: pass.layerCount))
+      if layer + 1 < pass.layerCount { try checkpoints?.reached(layer: layer + 1, kept) }
     }
-  }
-
-  /// What the linear layers of block `layer` see. Passes `undrifted` through the block, and `states` too unless the rounded
-  /// block is to do that.
-  private func hessians(
-    _ layer: Int, _ pass: ForwardPass, _ states: HiddenStates, _ undrifted: HiddenStates?
-  ) throws -> [LayerInputs.Key: Hessian] {
-    let batch = max(1, FeedbackRun.tokensPerBatch / text.context)
-    let tokens = min(text.chunks.count, batch) * text.context
-    var inputs = try LayerInputs(model.parameters, tokens: tokens, seesExperts: true)
-    var others = try undrifted.map { _ in try LayerInputs(model.parameters, tokens: tokens, seesExperts: false) }
-    var hessians: [LayerInputs.Key: Hessian] = [:]
-    try pass.load(layer: layer)
-    for start in stride(from: 0, to: text.chunks.count, by: batch) {
-      let part = start..<min(text.chunks.count, start + batch)
-      try inputs.collect(
-        layer: layer, of: pass, options.isSequential ? states.selecting(part).copy() : states.selecting(part))
-      if let undrifted { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }
-      for key in LayerInputs.keys(model.parameters) {
-        guard let x = inputs[key] else { continue }
-        var hessian = try hessians.removeValue(forKey: key) ?? Hessian(size: x.columns)
-        try hessian.add(x, undrifted: others?[key], jobs: jobs)
-        hessians[key] = hessian
-      }
-    }
-    for (key, hessian) in hessians where !hessian.diagonal.allSatisfy(\.isFinite) {
-      throw InputError(
-        .nonFinite, "the model computes no number for the calibration text",
-        subject: key.input.weights(layer: layer, hasExperts: key.expert != nil)[0],
-        remedy: "a weight is NaN, infinite or far too large; inspect the model and its source")
-    }
-    return hessians
   }
 
   /// - Parameter hessians: each is let go of when the weights that it is for are rounded.
-  private func round(_ layer: Int, _ hessians: inout [LayerInputs.Key: Hessian]) throws -> Layer {
+  private func round(_ layer: Int, _ hessians: inout LayerHessians) throws -> Layer {
     var result = Layer(index: layer, tensors: [])
     let scratch = try (0..<max(1, jobs)).map { _ in try ProductScratch() }
     for input in LinearInput.allCases {
@@ -120,7 +132,7 @@ struct FeedbackRun {
       var bytes = weights.map { _ in [UInt8]() }
       for matrix in 0..<matrices {
         let key = LayerInputs.Key(input: input, expert: hasExperts ? matrix : nil)
-        var factors = SharedFactors(hessians.removeValue(forKey: key), options, jobs)
+        var factors = SharedFactors(hessians.take(key), options, jobs)
         for (index, (tensor, type)) in weights.enumerated() {
           let size = tensor.rows / matrices
           let rows = matrix * size..<(matrix + 1) * size
@@ -175,74 +187,5 @@ struct FeedbackRun {
       return out
     }
     return Array(panels.joined())
-  }
-}
-
-/// The factors of one Hessian; weights whose columns are ordered alike share one, and all of them the correction.
-private struct SharedFactors {
-  enum Result {
-    case factor(FeedbackFactor)
-    /// There is none, for the reason told.
-    case none(String)
-  }
-
-  private let hessian: Hessian?
-  private let options: FeedbackOptions
-  private let jobs: Int
-  private var known: [ColumnGroups: Result] = [:]
-  private var first: FeedbackFactor?
-
-  init(_ hessian: Hessian?, _ options: FeedbackOptions, _ jobs: Int) {
-    (self.hessian, self.options, self.jobs) = (hessian, options, jobs)
-  }
-
-  subscript(groups: ColumnGroups) -> Result {
-    mutating get throws {
-      if let result = known[groups] { return result }
-      let result = try make(groups)
-      known[groups] = result
-      if case .factor(let factor) = result, first == nil { first = factor }
-      return result
-    }
-  }
-
-  private func make(_ groups: ColumnGroups) throws -> Result {
-    guard let hessian else { return .none("no token of the calibration text reaches it") }
-    guard Double(hessian.tokens) >= options.tokensPerColumn * Double(hessian.size) else {
-      return .none("\(hessian.tokens) tokens of the calibration text reach it, too few for \(hessian.size) columns")
-    }
-    let factor = try FeedbackFactor(
-      hessian, for: groups, damping: options.damping, isOrdered: options.isOrdered, asymmetry: options.asymmetry,
-      sharing: first, jobs: jobs)
-    if let factor { return .factor(factor) }
-    return .none(
-      hessian.diagonal.contains { $0 > 0 }
-        ? "the Hessian of its inputs has no factor" : "its inputs are zero for the whole calibration text")
-  }
-
-  /// Of plain rounding: the mean squares of the inputs, or all alike where there are none.
-  func importance(_ columns: Int) -> [Float] {
-    guard let hessian, hessian.tokens > 0 else { return [Float](repeating: 1, count: columns) }
-    let diagonal = hessian.diagonal
-    guard diagonal.contains(where: { $0 > 0 }) else { return [Float](repeating: 1, count: columns) }
-    return diagonal.map { $0 / Float(hessian.tokens) }
-  }
-}
-
-/// A matrix that was rounded plainly although feedback was asked for.
-public struct FeedbackFallback: Hashable, Sendable {
-  public let tensor: String
-  /// Of a stack of experts, which one.
-  public let expert: Int?
-  public let reason: String
-
-  /// For people.
-  public var line: String {
-    "\(printable(tensor))\(expert.map { ", expert \($0)" } ?? ""): \(reason); rounded without feedback"
-  }
-
-  public var json: JSONText {
-    .object(
-      [("tensor", .string(tensor))] + (expert.map { [("expert", .int($0))] } ?? []) + [("reason", .string(reason))])
   }
 }

@@ -22,13 +22,12 @@ final class ImportanceCheckpoints {
   /// Saves when it is time to.
   func layerEnded(_ position: Position, _ blocks: [BlockSums], _ output: ColumnSums, _ states: HiddenStates) throws {
     guard ContinuousClock.now - last >= interval else { return }
-    var parts: [(name: String, bytes: () throws -> [UInt8])] = [
-      ("position", { rawBytes([Int64(position.start), Int64(position.layer)]) }), ("output", { output.saved }),
+    var parts = [
+      RunState.part("position") { [Int64(position.start), Int64(position.layer)] },
+      RunState.part("output") { output.savedNumbers },
     ]
-    for (layer, sums) in blocks.enumerated() { parts.append(("block \(layer)", { sums.saved })) }
-    for (chunk, rows) in states.chunks.enumerated() {
-      parts.append(("chunk \(chunk)", { rawBytes(states.matrix[rows].values) }))
-    }
+    for (layer, sums) in blocks.enumerated() { parts.append(RunState.part("block \(layer)") { sums.savedNumbers }) }
+    parts += RunState.parts("chunk", states)
     try state.replace(with: parts)
     last = .now
   }
@@ -36,10 +35,10 @@ final class ImportanceCheckpoints {
   /// Where an earlier run ended; its sums are put into `blocks` and `output`. `nil` when there was none.
   func restore(_ blocks: [BlockSums], _ output: ColumnSums) throws -> Position? {
     guard !state.records.isEmpty else { return nil }
-    let place: [Int64] = try numbers("position", count: 2)
-    try output.restore(numbers("output", count: output.savedCount))
+    let place: [Int64] = try state.numbers("position", count: 2)
+    try output.restore(state.numbers("output", count: output.savedCount))
     for (layer, sums) in blocks.enumerated() {
-      try sums.restore(numbers("block \(layer)", count: sums.savedCount))
+      try sums.restore(state.numbers("block \(layer)", count: sums.savedCount))
     }
     guard place[0] >= 0, (0...Int64(blocks.count)).contains(place[1]) else {
       throw InputError(
@@ -49,42 +48,11 @@ final class ImportanceCheckpoints {
   }
 
   /// The hidden states that the earlier run had.
-  func restore(_ states: HiddenStates) throws {
-    for (chunk, rows) in states.chunks.enumerated() {
-      let view = states.matrix[rows]
-      let values: [Float] = try numbers("chunk \(chunk)", count: view.rows * view.columns)
-      unsafe values.withUnsafeBufferPointer {
-        if let base = $0.baseAddress { unsafe view.pointer.update(from: base, count: $0.count) }
-      }
-    }
-  }
-
-  private func numbers<Number: BitwiseCopyable>(_ name: String, count: Int) throws -> [Number] {
-    guard let record = state.first(name), case let bytes = try state.read(record),
-      bytes.count == count * MemoryLayout<Number>.stride
-    else {
-      throw InputError(
-        .checksum, "the part \(name) is missing or of another size", file: state.path,
-        remedy: "start again with --no-resume")
-    }
-    return unsafe [Number](unsafeUninitializedCapacity: count) { buffer, initialized in
-      unsafe UnsafeMutableRawBufferPointer(buffer).copyBytes(from: bytes)
-      initialized = count
-    }
-  }
-}
-
-/// As they are in memory: the file is for the machine that wrote it.
-private func rawBytes<Number: BitwiseCopyable>(_ numbers: [Number]) -> [UInt8] {
-  unsafe numbers.withUnsafeBytes { unsafe Array($0) }
-}
-
-extension ColumnSums {
-  fileprivate var saved: [UInt8] { rawBytes(savedNumbers) }
+  func restore(_ states: HiddenStates) throws { try state.restore("chunk", states) }
 }
 
 extension BlockSums {
-  fileprivate var saved: [UInt8] { rawBytes(ordered.flatMap(\.savedNumbers)) }
+  fileprivate var savedNumbers: [Double] { ordered.flatMap(\.savedNumbers) }
 
   fileprivate var savedCount: Int { ordered.reduce(0) { $0 + $1.savedCount } }
 

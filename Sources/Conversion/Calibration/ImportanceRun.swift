@@ -11,6 +11,10 @@ public struct ImportanceRun {
   private let texts: [TextFile]
   private let options: WalkOptions
   private let measuresOutput: Bool
+  private let hessians: Folder?
+
+  /// Where Hessians are written, and whether others there may be replaced.
+  public typealias Folder = (path: String, overwrites: Bool)
 
   /// How often a run that may be killed is saved, at the end of a layer.
   public static let saveInterval = Duration.seconds(60)
@@ -18,8 +22,12 @@ public struct ImportanceRun {
   /// - Parameters:
   ///   - options: `chunks` limits each text.
   ///   - measuresOutput: the input of the output matrix too, under the embedding's name where they are one.
-  public init(model: ModelInput, texts: [TextFile], options: WalkOptions, measuresOutput: Bool) {
+  ///   - hessians: the Hessians of the same inputs are written there, block by block.
+  public init(
+    model: ModelInput, texts: [TextFile], options: WalkOptions, measuresOutput: Bool, hessians: Folder? = nil
+  ) {
     (self.model, self.texts, self.options, self.measuresOutput) = (model, texts, options, measuresOutput)
+    self.hessians = hessians
   }
 
   /// All that decides the matrix, and how the run divides its memory.
@@ -33,13 +41,15 @@ public struct ImportanceRun {
       ),
       ("ctx", "\(options.context)"), ("chunks", options.chunks.map(String.init) ?? "all"),
       ("output-tensor", "\(measuresOutput)"), ("memory", "\(options.memory)"),
+      ("hessian", hessians?.path ?? "none"),
     ]
   }
 
   /// - Parameters:
   ///   - state: is read at the start and saved to at most every `saveInterval`; it is left to the caller.
   /// - Throws: `NONFINITE` naming the tensor and the chunk when a sum is no finite number; `LIMIT` for a text of less than two
-  ///   chunks; `CHANGED` when the model was written to meanwhile; what reading throws.
+  ///   chunks, or of more than memory holds where Hessians are written; `CHANGED` when the model was written to meanwhile;
+  ///   what reading throws.
   public func run(
     state: RunState? = nil, saveInterval: Duration = ImportanceRun.saveInterval, progress: ProgressHandler? = nil
   ) throws -> ImportanceMatrix {
@@ -51,6 +61,12 @@ public struct ImportanceRun {
     let blocks = (0..<pass.layerCount).map { BlockSums(pass.parameters, layer: $0) }
     let output = ColumnSums(columns: pass.parameters.hiddenSize)
     let size = max(1, options.stateBytes / max(1, ForwardPass.stateBytes(pass.parameters, tokens: options.context)))
+    let folder = try hessians.map { folder in
+      if chunks.count > size { throw tooLong(chunks.count, room: size) }
+      return try HessianFolder(
+        writing: folder.path, HessianIdentity(model.model, chunks: chunks, paths: texts.map(\.path)),
+        overwrites: folder.overwrites)
+    }
     let checkpoints = state.map { ImportanceCheckpoints($0, interval: saveInterval) }
     let resumed = try checkpoints?.restore(blocks, output)
     var done = 0
@@ -62,11 +78,19 @@ public struct ImportanceRun {
       }
       let states = try pass.embed(Array(chunks[start..<end]))
       let first = resumed.map { $0.start == start ? $0.layer : 0 } ?? 0
-      if first > 0 { try checkpoints?.restore(states) }
+      if first > 0 {
+        try checkpoints?.restore(states)
+        try folder?.check(against: model, before: first)
+      }
       done += first * (end - start)
       for (layer, sums) in blocks.enumerated().dropFirst(first) {
-        try pass.apply(layer: layer, to: states, observe: sums.observer(from: start))
-        sums.finishGroup(at: end)
+        if let folder {
+          let hessians = try LayerHessians(layer: layer, of: pass, states, context: options.context, importance: sums)
+          try folder.write(hessians, layer: layer, pass.parameters)
+        } else {
+          try pass.apply(layer: layer, to: states, observe: sums.observer(from: start))
+          sums.finishGroup(at: end)
+        }
         done += end - start
         progress?(Progress("calibrating", unit: .steps, done: done, total: chunks.count * pass.layerCount))
         try checkpoints?.layerEnded(.init(start: start, layer: layer + 1), blocks, output, states)
@@ -83,6 +107,17 @@ public struct ImportanceRun {
     }
     try model.checkUnchanged()
     return matrix
+  }
+
+  /// A block's Hessians are finished when all chunks have passed it, so their states must be in memory together.
+  private func tooLong(_ chunks: Int, room: Int) -> InputError {
+    let bytes = chunks * ForwardPass.stateBytes(model.model.parameters, tokens: options.context)
+    return InputError(
+      .limit,
+      "\(chunks) chunks of \(options.context) are too many for Hessians: there is memory for the hidden states of \(room)",
+      subject: "--hessian",
+      remedy: "use --memory \((4 * bytes) >> 20 + 1)M, or calibrate parts of the text and add them with --merge-hessian"
+    )
   }
 }
 

@@ -45,7 +45,10 @@ struct LayerInputs: Sendable {
   }
 
   /// Passes `states` through `layer`, which is loaded, in place, and keeps what its linear layers saw.
-  mutating func collect(layer: Int, of pass: ForwardPass, _ states: HiddenStates) throws {
+  /// - Parameter observe: sees it too.
+  mutating func collect(
+    layer: Int, of pass: ForwardPass, _ states: HiddenStates, observe: LinearObserver? = nil
+  ) throws {
     var starts: [Int] = []
     tokens = 0
     for chunk in states.chunks {
@@ -55,6 +58,7 @@ struct LayerInputs: Sendable {
     let (matrices, first, seesExperts) = (matrices, starts, seesExperts)
     let pieces = Pieces()
     try pass.applyLoaded(layer, to: states) { input, expert, chunk, x in
+      observe?(input, expert, chunk, x)
       if let expert {
         if seesExperts && x.rows > 0 { pieces.add(x, Key(input: input, expert: expert), chunk) }
       } else if let matrix = matrices[input] {

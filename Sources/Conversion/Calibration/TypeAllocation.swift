@@ -26,6 +26,8 @@ public struct TypeAllocation: Sendable {
   private static let probeTokens = 16_384
   /// Chunks on which what was chosen is checked.
   private static let checkChunks = 8
+  /// Tensors that are measured together: what a kill may cost. Each such group follows the whole model once more.
+  private static let probesTogether = 16
   /// Rows of a tensor whose error stands for all.
   private static let sampledRows = 64
   private static let menu: [DType] = [
@@ -53,29 +55,33 @@ public struct TypeAllocation: Sendable {
     public var keepsRecipe: Bool { measured.recipe.map { $0 <= measured.chosen } ?? false }
   }
 
+  /// A tensor of the model, by name, and the KL divergence that rounding it alone causes.
+  public typealias Sensitivity = (tensor: String, divergence: Double)
+
   /// - Parameters:
   ///   - fileBytes: of the whole output, at most.
   ///   - scratch: takes the rounded tensors.
-  /// - Throws: `LIMIT` when even the smallest types do not fit.
-  public func solve(fileBytes: Int, scratch: ScratchFile, progress: ProgressHandler? = nil) throws -> Result {
-    let tensors = try probes(scratch, progress)
-    let losses = try Attribution(
-      reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
-    ).divergences(of: tensors, progress: progress)
-
-    let entries = Dictionary(uniqueKeysWithValues: plan.entries.map { ($0.source.name, $0) })
-    let choices = try Parallel.map(tensors.count, jobs: jobs) { index in
-      try self.choices(for: entries[tensors[index].name]!, loss: losses[index])
+  ///   - known: what an earlier run with the same plan, rounding and text measured.
+  ///   - measured: is given what is measured beyond that, as soon as it is known.
+  /// - Throws: `LIMIT` when even the smallest types do not fit; what `measured` throws.
+  public func solve(
+    fileBytes: Int, scratch: ScratchFile, known: [Sensitivity] = [], progress: ProgressHandler? = nil,
+    measured: ([Sensitivity]) throws -> Void = { _ in }
+  ) throws -> Result {
+    let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
+    let losses = try sensitivities(of: entries, scratch, known, progress, measured)
+    let choices = try Parallel.map(entries.count, jobs: jobs) { index in
+      try self.choices(for: entries[index], loss: losses[index])
     }
     // Padding differs by less than an alignment a tensor; what is over is found when the plan is made.
-    var budget = fileBytes - (plan.fileBytes - tensors.reduce(0) { $0 + entries[$1.name]!.byteCount })
+    var budget = fileBytes - (plan.fileBytes - entries.reduce(0) { $0 + $1.byteCount })
     while true {
       guard let solved = Allocation(choices, budget: budget) else {
         throw InputError(
           .limit, "\(fileBytes) bytes are fewer than the smallest types take", subject: "--target-size",
           remedy: "give a larger size")
       }
-      let types = zip(tensors, zip(choices, solved.chosen)).map { ($0.name, $1.0[$1.1].type) }
+      let types = zip(entries, zip(choices, solved.chosen)).map { ($0.source.name, $1.0[$1.1].type) }
       let retyped = try plan.retyped(Dictionary(uniqueKeysWithValues: types), note: "allocated")
       if retyped.fileBytes <= fileBytes {
         let fits = plan.fileBytes <= fileBytes
@@ -90,8 +96,30 @@ public struct TypeAllocation: Sendable {
     }
   }
 
-  /// Every tensor that the plan quantizes, rounded, in `scratch`.
-  private func probes(_ scratch: ScratchFile, _ progress: ProgressHandler?) throws -> [Tensor] {
+  /// What rounding each of `entries` does alone.
+  private func sensitivities(
+    of entries: [ConversionPlan.Entry], _ scratch: ScratchFile, _ known: [Sensitivity], _ progress: ProgressHandler?,
+    _ measured: ([Sensitivity]) throws -> Void
+  ) throws -> [Double] {
+    var losses = Dictionary(known.map { (ExactString($0.tensor), $0.divergence) }, uniquingKeysWith: { $1 })
+    let unknown = entries.filter { losses[ExactString($0.source.name)] == nil }
+    if !unknown.isEmpty {
+      let tensors = try probes(of: unknown, scratch, progress)
+      _ = try Attribution(
+        reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
+      ).divergences(of: tensors, together: TypeAllocation.probesTogether, progress: progress) { found in
+        let found = found.map { (tensor: tensors[$0.number].name, divergence: $0.divergence) }
+        for (tensor, divergence) in found { losses[ExactString(tensor)] = divergence }
+        try measured(found)
+      }
+    }
+    return entries.map { losses[ExactString($0.source.name)]! }
+  }
+
+  /// The tensors of `entries`, rounded, in `scratch`.
+  private func probes(
+    of entries: [ConversionPlan.Entry], _ scratch: ScratchFile, _ progress: ProgressHandler?
+  ) throws -> [Tensor] {
     var tensors: [Tensor] = []
     var position = 0
     func keep(_ tensor: Tensor) throws {
@@ -103,22 +131,28 @@ public struct TypeAllocation: Sendable {
           source: ScratchRows(file: scratch, offset: position)))
       position += bytes.count
     }
-    let quantized = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
     var inBlocks: Set<String> = []
     if let feedback = rounding.feedback {
       var options = feedback.options
       options.isSequential = false
+      let source =
+        switch feedback.source {
+        case .text(let text): FeedbackSource.text(text.part(tokens: TypeAllocation.probeTokens))
+        case .stored: feedback.source
+        }
       let run = FeedbackRun(
-        model: input.model, types: plan.quantizedTypes, text: feedback.text.part(tokens: TypeAllocation.probeTokens),
-        options: options, jobs: jobs)
-      try run.run(progress: progress) { layer in
+        model: input.model, types: Dictionary(uniqueKeysWithValues: entries.map { ($0.source.name, $0.type) }),
+        source: source, options: options, jobs: jobs)
+      let layers = Set(entries.compactMap(\.source.layer))
+      let others = { layer in layers.contains(layer) ? nil : FeedbackRun.Layer(index: layer, tensors: []) }
+      try run.run(progress: progress, finished: others) { layer in
         for tensor in layer.tensors {
           inBlocks.insert(tensor.name)
           try keep(tensor)
         }
       }
     }
-    for entry in quantized where !inBlocks.contains(entry.source.name) {
+    for entry in entries where !inBlocks.contains(entry.source.name) {
       try keep(try RoundedRows.tensor(entry.source, as: entry.type, rounding: rounding))
     }
     return tensors

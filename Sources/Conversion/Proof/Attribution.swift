@@ -28,13 +28,20 @@ public struct Attribution {
 
   /// Mean Kullback-Leibler divergence, in nats a token, of the reference with one tensor replaced from the reference
   /// itself, for each of `replacements`.
-  /// - Parameter replacements: GGUF-named tensors of any type, in any order; several may have one name.
-  /// - Throws: `LIMIT` when not one replacement fits; `NAME`, `SHAPE` or `TYPE` for a tensor that replaces none; `NONFINITE`; what reading throws.
-  public func divergences(of replacements: [Tensor], progress: ProgressHandler? = nil) throws -> [Double] {
+  /// - Parameters:
+  ///   - replacements: GGUF-named tensors of any type, in any order; several may have one name.
+  ///   - together: at most so many are followed at once.
+  ///   - measured: is told each divergence, by the number of the replacement, as soon as it is known.
+  /// - Throws: `LIMIT` when not one replacement fits; `NAME`, `SHAPE` or `TYPE` for a tensor that replaces none; `NONFINITE`;
+  ///   what reading or `measured` throws.
+  public func divergences(
+    of replacements: [Tensor], together: Int = .max, progress: ProgressHandler? = nil,
+    measured: ([(number: Int, divergence: Double)]) throws -> Void = { _ in }
+  ) throws -> [Double] {
     let pass = try ForwardPass(reference, jobs: jobs, arithmetic: arithmetic, residentOutput: residentOutput)
     return try Evaluation(chunks, stateBytes: stateBytes) { walked in
       progress?(
         Progress("replacing one tensor at a time", unit: .steps, done: walked.done, total: walked.total))
-    }.divergences(of: replacements, in: pass)
+    }.divergences(of: replacements, in: pass, together: together, measured: measured)
   }
 }

@@ -8,11 +8,17 @@ extension Evaluation {
   /// The reference is walked once for as many replacements as the budget for hidden states allows. Every replacement begins
   /// at its layer, with the reference's states before it, and is followed through the reference's own layers after it; so
   /// the weights are read once a group, and the next group goes on from the layer where its first replacement is.
-  /// - Parameter replacements: named as the tensors that they replace, of the same shapes, of any type; in any order.
+  /// - Parameters:
+  ///   - replacements: named as the tensors that they replace, of the same shapes, of any type; in any order.
+  ///   - together: at most so many in a group, however many the budget allows.
+  ///   - measured: is told each divergence, by the number of the replacement, when its group has passed.
   /// - Returns: in the order of `replacements`.
   /// - Throws: `LIMIT` when the budget has no room for one replacement beside the reference; `NAME`, `SHAPE` or `TYPE` for a
-  ///   tensor that replaces none; `NONFINITE`; what reading throws.
-  public func divergences(of replacements: [Tensor], in reference: ForwardPass) throws -> [Double] {
+  ///   tensor that replaces none; `NONFINITE`; what reading or `measured` throws.
+  public func divergences(
+    of replacements: [Tensor], in reference: ForwardPass, together: Int = .max,
+    measured: ([(number: Int, divergence: Double)]) throws -> Void = { _ in }
+  ) throws -> [Double] {
     var results = [Double](repeating: 0, count: replacements.count)
     let probes = try replacements.enumerated().map { try Probe($0, $1, in: reference) }
     let perSlot = max(1, text.count * ForwardPass.stateBytes(reference.parameters, tokens: text.context))
@@ -26,7 +32,7 @@ extension Evaluation {
           + "\(perSlot * (AttributionWalk.ownSlots + 1)) bytes of hidden states, there is room for \(stateBytes)",
         remedy: "give more --memory, fewer --attribute-chunks or a shorter --ctx")
     }
-    let room = min(max(1, walked.count), slots - AttributionWalk.ownSlots)
+    let room = max(1, min(walked.count, slots - AttributionWalk.ownSlots, together))
     let walk = try AttributionWalk(text, reference, room: room)
     let groups = stride(from: 0, to: max(1, walked.count), by: room).map {
       Array(walked[$0..<min(walked.count, $0 + room)])
@@ -44,7 +50,9 @@ extension Evaluation {
       let together = slots.filter { !$0.probe.changesOutput }
       let alone = (slots + last).filter(\.probe.changesOutput)
       for part in (together.isEmpty ? [] : [together]) + alone.map({ [$0] }) {
-        for (index, value) in try divergences(of: part, walk) { results[index] = value }
+        let found = try divergences(of: part, walk)
+        for (index, value) in found { results[index] = value }
+        try measured(found)
       }
       state.done = (number + 1) * (reference.layerCount + 1)
       try progress(state)
@@ -56,7 +64,7 @@ extension Evaluation {
   /// the output.
   private func divergences(
     of probes: [(probe: Probe, slot: Int)], _ walk: AttributionWalk
-  ) throws -> [(Int, Double)] {
+  ) throws -> [(number: Int, divergence: Double)] {
     let reference = walk.reference
     let pass =
       probes[0].probe.changesOutput

@@ -8,7 +8,7 @@ public import Tensors
 public struct Hessian: Sendable {
   public let size: Int
   /// Tokens seen.
-  public private(set) var tokens = 0
+  public private(set) var tokens: Int
   /// (size, size); only the tiles on and above the diagonal are kept up.
   let sums: Matrix
   /// (size, size): how far the inputs have drifted already.
@@ -18,8 +18,9 @@ public struct Hessian: Sendable {
   /// Tokens that are turned round and packed at a time.
   private static let tokensTogether = 1024
 
-  public init(size: Int) throws(InputError) {
-    self.size = size
+  /// - Parameter tokens: of sums that were stored, which are to be put in `triangle(row:)`.
+  public init(size: Int, tokens: Int = 0) throws(InputError) {
+    (self.size, self.tokens) = (size, tokens)
     sums = try Matrix(rows: size, columns: size)
   }
 
@@ -84,6 +85,9 @@ public struct Hessian: Sendable {
   public subscript(row: Int, column: Int) -> Float {
     unsafe sums.view.pointer(row: min(row, column))[max(row, column)]
   }
+
+  /// Row `row` of the upper triangle, from the diagonal on: (1, size − row). All that a Hessian without drift is.
+  public func triangle(row: Int) -> MatrixView { sums[row..<row + 1, row..<size] }
 
   /// Σ x_j² of every column: the importance of plain rounding, times the tokens.
   public var diagonal: [Float] { (0..<size).map { self[$0, $0] } }

@@ -20,7 +20,7 @@ extension FuzzTarget {
     case .sentencepiece:
       ["bpe", "bpe-user-defined", "unigram", "unigram-no-bytes"].map { "tokens/\($0).model" }
     case .config: ["tiny-llama/config.json"]
-    case .pickle, .imatrix, .ranks, .params, .checklist, .tasks, .logits: []
+    case .pickle, .imatrix, .ranks, .params, .checklist, .tasks, .logits, .hessian: []
     }
   }
 }

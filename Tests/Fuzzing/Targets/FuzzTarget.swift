@@ -13,7 +13,7 @@ import Tokenizers
 /// The law of each: whatever the bytes are, they are read or refused with an `InputError`, in bounded time and memory.
 package enum FuzzTarget: String, CaseIterable, Sendable {
   case safetensors, torch, pickle, gguf, imatrix, tokenizer, sentencepiece, ranks, config, params, checklist, tasks,
-    logits
+    logits, hessian
 
   /// Reads `bytes` as what the target reads.
   /// - Parameter folder: for readers of files; its files are overwritten.
@@ -43,6 +43,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
       case .logits:
         let logits = try LogitsFileReader(opening: folder.write("logits", bytes))
         for position in logits.text(bos: nil).scored { _ = try logits.row(position, of: logits.header.chunks - 1) }
+      case .hessian:
+        try folder.write("hessians/blk.0.gguf", bytes)
+        _ = try HessianFolder(reading: folder.path("hessians")).texts
       }
       return nil
     } catch let error as InputError {
