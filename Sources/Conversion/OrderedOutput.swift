@@ -20,19 +20,24 @@ final class OrderedOutput: Sendable {
     var hash = SHA256()
     var position = 0
     var isSaving = false
+    /// When the last saving ended, and where the output did when it began.
     var saved = ContinuousClock.now
+    var savedPosition = 0
     var failure: (any Error)?
 
     var digest: [UInt8] { Array(hash.finalize()) }
   }
 
   private static let record = "written"
+  /// So many bytes are saved before their time, so that the disk is never far behind.
+  private static let bytesInSaving = 1 << 26
 
   /// Whether a record only says how far a file was written.
   static func isMark(_ record: RunState.Record) -> Bool { record.name == OrderedOutput.record }
 
   /// - Parameters:
-  ///   - state: is told what was written at most every `interval`; `nil` when nothing is to be gone on with.
+  ///   - state: is told what was written when `interval` has passed since the last time, or much was written since; `nil`
+  ///     when nothing is to be gone on with.
   init(_ file: OutputFile, state: RunState?, interval: Duration) {
     (self.file, self.state, self.interval) = (file, state, interval)
   }
@@ -47,7 +52,7 @@ final class OrderedOutput: Sendable {
       case let position = bytes[..<8].reversed().reduce(0, { $0 << 8 | Int($1) }),
       position <= file.leftBytes, isBoundary(position), let hash = try prefix(position, hashedTo: bytes[8...])
     {
-      end.withLock { ($0.hash, $0.position) = (hash, position) }
+      end.withLock { ($0.hash, $0.position, $0.savedPosition) = (hash, position, position) }
       return position
     }
     try forget()
@@ -78,8 +83,10 @@ final class OrderedOutput: Sendable {
       pad(&end, to: offset)
       unsafe bytes.withUnsafeBytes { unsafe end.hash.update(bufferPointer: $0) }
       end.position = offset + bytes.count
-      guard state != nil, !end.isSaving, ContinuousClock.now - end.saved >= interval else { return nil }
-      end.isSaving = true
+      guard state != nil, !end.isSaving,
+        end.position - end.savedPosition >= OrderedOutput.bytesInSaving || ContinuousClock.now - end.saved >= interval
+      else { return nil }
+      (end.isSaving, end.savedPosition) = (true, end.position)
       return (0..<8).map { UInt8(truncatingIfNeeded: end.position >> (8 * $0)) } + end.digest
     }
     if let reached { saving.async { self.save(reached) } }
