@@ -67,6 +67,7 @@ bench: build peers
 	$(VENV)/bin/python Tests/PeerTests/bench_perplexity.py $(VENV) $(BIN) $(VENV)/smollm2
 	$(VENV)/bin/python Tests/PeerTests/bench_verify.py $(VENV) $(BIN) $(VENV)/smollm2
 	$(VENV)/bin/python Tests/PeerTests/bench_importance.py $(VENV) $(BIN) $(VENV)/smollm2
+	$(VENV)/bin/python Tests/PeerTests/bench_gptq.py $(VENV) $(BIN) $(VENV)/smollm2
 
 format:
 	$(SWIFT) format format -i -r Package.swift Sources Tests

@@ -150,6 +150,9 @@ public final class OutputFile: Sendable {
     do {
       try SystemCalls.syncData(descriptor, path: path)
       SystemCalls.dropCache(descriptor)
+      if let first = pieces.first, let last = pieces.last, first.offset <= last.offset {
+        SystemCalls.readAhead(descriptor, at: first.offset, count: last.offset + last.count - first.offset)
+      }
       var buffer = [UInt8](repeating: 0, count: pieces.reduce(0) { max($0, $1.count) })
       for piece in pieces {
         try unsafe buffer.withUnsafeMutableBytes { buffer in

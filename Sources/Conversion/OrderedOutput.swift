@@ -31,7 +31,9 @@ final class OrderedOutput: Sendable {
     /// The first file with something in it that no saving has settled.
     var unsettled = 0
     var isSaving = false
+    /// When the last saving ended, and where the output did when it began.
     var saved = ContinuousClock.now
+    var savedPosition = 0
     var failure: (any Error)?
 
     var mark: [UInt8] {
@@ -45,13 +47,16 @@ final class OrderedOutput: Sendable {
   }
 
   private static let record = "written"
+  /// So many bytes are saved before their time, so that the disk is never far behind.
+  private static let bytesInSaving = 1 << 26
 
   /// Whether a record only says how far an output was written.
   static func isMark(_ record: RunState.Record) -> Bool { record.name == OrderedOutput.record }
 
   /// - Parameters:
   ///   - layouts: of the files.
-  ///   - state: is told what was written at most every `interval`; `nil` when nothing is to be gone on with.
+  ///   - state: is told what was written when `interval` has passed since the last time, or much was written since; `nil`
+  ///     when nothing is to be gone on with.
   init(_ output: OutputSet, _ layouts: [GGUFLayout], state: RunState? = nil, interval: Duration = .seconds(1)) {
     precondition(output.files.count == layouts.count, "a layout for every file")
     (self.output, self.layouts, self.state, self.interval) = (output, layouts, state, interval)
@@ -91,6 +96,7 @@ final class OrderedOutput: Sendable {
       if isLast { break }
       next(&end)
     }
+    end.savedPosition = position
     return end.mark == mark ? end : nil
   }
 
@@ -130,8 +136,11 @@ final class OrderedOutput: Sendable {
       pad(&end, to: offset)
       try unsafe output.files[file].write(bytes.span.bytes, at: offset)
       end.add(bytes)
-      guard state != nil, !end.isSaving, ContinuousClock.now - end.saved >= interval else { return nil }
-      end.isSaving = true
+      let position = end.start + end.position
+      guard state != nil, !end.isSaving,
+        position - end.savedPosition >= OrderedOutput.bytesInSaving || ContinuousClock.now - end.saved >= interval
+      else { return nil }
+      (end.isSaving, end.savedPosition) = (true, position)
       defer { end.unsettled = file }
       return (end.mark, end.unsettled...file)
     }

@@ -29,6 +29,16 @@ extension RunState {
       isWorthless: { records in output.isNew && records.allSatisfy(OrderedOutput.isMark) })
   }
 
+  /// Of chunks of tokens, and where one ends and the next begins.
+  static func hash(of chunks: [[Int32]]) -> String {
+    hash { hash in
+      for chunk in chunks {
+        hash.update(numbers: [chunk.count])
+        hash.update(numbers: chunk)
+      }
+    }
+  }
+
   static func hash(_ update: (inout SHA256) -> Void) -> String {
     var hash = SHA256()
     update(&hash)
@@ -54,12 +64,17 @@ extension ModelInput {
     return RunState.hash { hash in
       for file in files { hash.update(data: Array("\(file.stamp)\n".utf8)) }
       for tensor in model.tensors { hash.update(data: Array("\(tensor.name) \(tensor.dtype) \(tensor.shape)\n".utf8)) }
+      // What is computed with beside the weights comes from other files and from flags.
+      hash.update(data: Array("\(model.parameters)\n".utf8))
+      if let divisors = model["rope_freqs.weight"], let values = try? divisors.values(of: 0..<divisors.rows) {
+        hash.update(numbers: values)
+      }
     }
   }
 }
 
 extension CalibrationText {
-  var hash: String { RunState.hash { hash in for chunk in chunks { hash.update(numbers: chunk) } } }
+  var hash: String { RunState.hash(of: chunks) }
 }
 
 extension ImportanceMatrix {

@@ -100,6 +100,9 @@ struct CalibrationOptions: ParsableArguments {
     if !(16...1 << 20).contains(calibrationContext) || calibrationTokens < calibrationContext {
       throw ValidationError("--calibration-tokens must hold a chunk of --calibration-context, which is at least 16.")
     }
+    if allocates, calibrationTokens < 2 * calibrationContext {
+      throw ValidationError("--allocate needs --calibration-tokens for two chunks of --calibration-context.")
+    }
   }
 
   private func validateHessian() throws {

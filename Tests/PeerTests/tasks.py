@@ -42,6 +42,8 @@ BAR = 0.995
 def pairs(text):
     """Neighbouring sentences of eight to forty words, from one paragraph."""
     found = []
+    # WikiText's lines are paragraphs and end with a space; where they do not they are wrapped.
+    text = re.sub(r"(?<=[^ \n])\n(?=[^ \n])", " ", text)
     for line in re.sub(r" ?@(.)@ ?", r"\1", text).split("\n"):
         sentences = re.split(r"(?<=[.!?]) +(?=[A-Z])", re.sub(r" ([.,;:!?)%]|'s\b)", r"\1", line.strip()))
         for a, b in zip(sentences, sentences[1:]):

@@ -51,13 +51,19 @@ public struct CalibrationText: Sendable {
   }
 
   /// `count` chunks spread over all texts, to be scored.
+  /// - Throws: `LIMIT` when there are fewer than two.
   func probe(_ count: Int) throws(InputError) -> TextChunks { try spread(count, from: 0) }
 
   /// The same, of chunks between those that `probe` takes where there are enough.
   func check(_ count: Int) throws(InputError) -> TextChunks { try spread(count, from: 1) }
 
   private func spread(_ count: Int, from halves: Int) throws(InputError) -> TextChunks {
-    try TextChunks(Array(chunks(max(2, count), from: halves).joined()), context: context, bos: nil)
+    guard chunks.count > 1 else {
+      throw InputError(
+        .limit, "one chunk of \(context) tokens, types are chosen on at least two", file: paths.joined(separator: ", "),
+        remedy: "use longer texts, more --calibration-tokens or a shorter --calibration-context")
+    }
+    return try TextChunks(Array(chunks(max(2, count), from: halves).joined()), context: context, bos: nil)
   }
 
   /// Chunks spread over all texts, of at most `tokens` but at least one chunk.

@@ -20,7 +20,7 @@ extension HessianIdentity {
     let names = paths.map { $0.split(separator: "/").last.map(String.init) ?? $0 }.joined(separator: ", ")
     self.init(
       model: try model.fingerprint(), layerCount: model.parameters.layerCount,
-      slices: [RunState.hash { hash in for chunk in chunks { hash.update(numbers: chunk) } }],
+      slices: [RunState.hash(of: chunks)],
       texts: ["\(names): \(chunks.count) chunks of \(chunks.first?.count ?? 0) tokens"])
   }
 

@@ -34,15 +34,19 @@ public struct ImportanceRun {
   public func identity() throws -> RunIdentity {
     [
       ("version", Version.current), ("model", model.stamp),
-      (
-        "text",
-        RunState.hash { hash in for text in texts { hash.update(data: Array(text.path.utf8) + [0] + text.bytes + [0]) }
-        }
-      ),
+      ("text", RunState.hash(of: try chunks())), ("text files", texts.map(\.path).joined(separator: " ")),
       ("ctx", "\(options.context)"), ("chunks", options.chunks.map(String.init) ?? "all"),
       ("output-tensor", "\(measuresOutput)"), ("memory", "\(options.memory)"),
       ("hessian", hessians?.path ?? "none"),
     ]
+  }
+
+  /// Of all texts, one after the other.
+  private func chunks() throws -> [[Int32]] {
+    try texts.flatMap { text in
+      let chunks = try options.chunks(of: text, for: model)
+      return (0..<chunks.count).map(chunks.input)
+    }
   }
 
   /// - Parameters:
@@ -53,10 +57,7 @@ public struct ImportanceRun {
   public func run(
     state: RunState? = nil, saveInterval: Duration = ImportanceRun.saveInterval, progress: ProgressHandler? = nil
   ) throws -> ImportanceMatrix {
-    let chunks = try texts.flatMap { text in
-      let chunks = try options.chunks(of: text, for: model)
-      return (0..<chunks.count).map(chunks.input)
-    }
+    let chunks = try chunks()
     let pass = try ForwardPass(model.model, jobs: options.jobs)
     let blocks = (0..<pass.layerCount).map { BlockSums(pass.parameters, layer: $0) }
     let output = ColumnSums(columns: pass.parameters.hiddenSize)

@@ -33,7 +33,7 @@ struct LayerHessians {
     for start in stride(from: 0, to: states.chunks.count, by: batch) {
       let part = start..<min(states.chunks.count, start + batch)
       try inputs.collect(
-        layer: layer, of: pass, advances ? states.selecting(part) : states.selecting(part).copy(),
+        layer: layer, of: pass, states.selecting(part), advances: advances,
         observe: importance?.observer(from: start))
       importance?.finishGroup(at: part.upperBound)
       if let undrifted { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }

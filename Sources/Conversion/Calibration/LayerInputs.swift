@@ -44,10 +44,12 @@ struct LayerInputs: Sendable {
     key.expert == nil ? matrices[key.input].map { $0[0..<tokens] } : experts[key]?.view
   }
 
-  /// Passes `states` through `layer`, which is loaded, in place, and keeps what its linear layers saw.
-  /// - Parameter observe: sees it too.
+  /// Keeps what the linear layers of `layer`, which is loaded, see of `states`.
+  /// - Parameters:
+  ///   - advances: whether `states` are passed through the layer, in place; else they stay.
+  ///   - observe: sees it too.
   mutating func collect(
-    layer: Int, of pass: ForwardPass, _ states: HiddenStates, observe: LinearObserver? = nil
+    layer: Int, of pass: ForwardPass, _ states: HiddenStates, advances: Bool = true, observe: LinearObserver? = nil
   ) throws {
     var starts: [Int] = []
     tokens = 0
@@ -57,13 +59,18 @@ struct LayerInputs: Sendable {
     }
     let (matrices, first, seesExperts) = (matrices, starts, seesExperts)
     let pieces = Pieces()
-    try pass.applyLoaded(layer, to: states) { input, expert, chunk, x in
+    let keep: LinearObserver = { input, expert, chunk, x in
       observe?(input, expert, chunk, x)
       if let expert {
         if seesExperts && x.rows > 0 { pieces.add(x, Key(input: input, expert: expert), chunk) }
       } else if let matrix = matrices[input] {
         matrix[first[chunk]..<first[chunk] + x.rows].copy(x)
       }
+    }
+    if advances {
+      try pass.applyLoaded(layer, to: states, observe: keep)
+    } else {
+      try pass.observeLoaded(layer, spending: states.copy(), keep)
     }
     experts = try pieces.joined()
   }

@@ -69,7 +69,9 @@ public struct TypeAllocation: Sendable {
     measured: ([Sensitivity]) throws -> Void = { _ in }
   ) throws -> Result {
     let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
-    let losses = try sensitivities(of: entries, scratch, known, progress, measured)
+    // Whether the text suffices is known before the model is rounded.
+    let (probe, check) = (try text.probe(TypeAllocation.probeChunks), try text.check(TypeAllocation.checkChunks))
+    let losses = try sensitivities(of: entries, on: probe, scratch, known, progress, measured)
     let choices = try Parallel.map(entries.count, jobs: jobs) { index in
       try self.choices(for: entries[index], loss: losses[index])
     }
@@ -85,7 +87,7 @@ public struct TypeAllocation: Sendable {
       let retyped = try plan.retyped(Dictionary(uniqueKeysWithValues: types), note: "allocated")
       if retyped.fileBytes <= fileBytes {
         let fits = plan.fileBytes <= fileBytes
-        let measured = try divergences(of: fits ? [retyped, plan] : [retyped], progress)
+        let measured = try divergences(of: fits ? [retyped, plan] : [retyped], on: check, progress)
         var result = Result(
           plan: retyped, before: losses.reduce(0, +), after: solved.loss,
           measured: (measured[0], fits ? measured[1] : nil))
@@ -98,15 +100,15 @@ public struct TypeAllocation: Sendable {
 
   /// What rounding each of `entries` does alone.
   private func sensitivities(
-    of entries: [ConversionPlan.Entry], _ scratch: ScratchFile, _ known: [Sensitivity], _ progress: ProgressHandler?,
-    _ measured: ([Sensitivity]) throws -> Void
+    of entries: [ConversionPlan.Entry], on text: TextChunks, _ scratch: ScratchFile, _ known: [Sensitivity],
+    _ progress: ProgressHandler?, _ measured: ([Sensitivity]) throws -> Void
   ) throws -> [Double] {
     var losses = Dictionary(known.map { (ExactString($0.tensor), $0.divergence) }, uniquingKeysWith: { $1 })
     let unknown = entries.filter { losses[ExactString($0.source.name)] == nil }
     if !unknown.isEmpty {
       let tensors = try probes(of: unknown, scratch, progress)
       _ = try Attribution(
-        reference: input.model, chunks: text.probe(TypeAllocation.probeChunks), jobs: jobs, stateBytes: stateBytes
+        reference: input.model, chunks: text, jobs: jobs, stateBytes: stateBytes
       ).divergences(of: tensors, together: TypeAllocation.probesTogether, progress: progress) { found in
         let found = found.map { (tensor: tensors[$0.number].name, divergence: $0.divergence) }
         for (tensor, divergence) in found { losses[ExactString(tensor)] = divergence }
@@ -160,7 +162,9 @@ public struct TypeAllocation: Sendable {
 
   /// Mean KL divergence of the model with the types of each plan, on chunks that had no part in choosing where the text has
   /// enough.
-  private func divergences(of plans: [ConversionPlan], _ progress: ProgressHandler?) throws -> [Double] {
+  private func divergences(
+    of plans: [ConversionPlan], on text: TextChunks, _ progress: ProgressHandler?
+  ) throws -> [Double] {
     let reference = try ForwardPass(input.model, jobs: jobs)
     let passes = try plans.map { plan in
       let tensors = try plan.entries.filter { plan.quantizedTypes[$0.source.name] != nil }.map { entry in
@@ -168,7 +172,7 @@ public struct TypeAllocation: Sendable {
       }
       return try ForwardPass(input.model.replacing(tensors), jobs: jobs, sharing: reference)
     }
-    return try Evaluation(text.check(TypeAllocation.checkChunks), stateBytes: stateBytes) { walked in
+    return try Evaluation(text, stateBytes: stateBytes) { walked in
       progress?(Progress("checking the types", unit: .steps, done: walked.done, total: walked.total))
     }.drift(of: passes, from: reference).map(\.drift.meanDivergence)
   }
@@ -176,6 +180,10 @@ public struct TypeAllocation: Sendable {
   private func choices(for entry: ConversionPlan.Entry, loss: Double) throws -> [Allocation.Choice] {
     let types = TypeAllocation.menu.filter { entry.source.columns % $0.blockElements == 0 }
     let base = try sampledError(entry.source, entry.type)
+    // Where the sample says nothing of what was measured, of all types only the recipe's is known.
+    if base == 0, loss > 0 {
+      return [Allocation.Choice(type: entry.type, bytes: entry.byteCount, loss: loss)]
+    }
     return try (types.contains(entry.type) ? types : types + [entry.type]).map { type in
       Allocation.Choice(
         type: type, bytes: try type.byteCount(of: entry.source.shape.elementCount),
@@ -191,7 +199,7 @@ public struct TypeAllocation: Sendable {
     for index in 0..<count {
       let row = index * tensor.rows / count
       let (a, b) = (try tensor.values(of: row..<row + 1), try rounded.values(of: row..<row + 1))
-      for (x, y) in zip(a, b) { sum += Double((x - y) * (x - y)) }
+      for (x, y) in zip(a, b) { sum += (Double(x) - Double(y)) * (Double(x) - Double(y)) }
     }
     return sum
   }

@@ -59,9 +59,10 @@ final class ExpertLayer {
   /// `h += Σ weight · down(silu(gate(n)) · up(n))` over the chosen experts, where `n = norm(h)`.
   ///
   /// A chunk is computed by one thread and its experts in order of their numbers, so the sums do not depend on `jobs`.
+  /// Unless it `completes`, only what the experts multiply is computed.
   func apply(
     layer: Int, of model: ModelSource, _ block: LlamaBlock, to states: HiddenStates, _ scratch: [LlamaBlock.Scratch],
-    jobs: Int, observe: LinearObserver? = nil
+    jobs: Int, observe: LinearObserver? = nil, completes: Bool = true
   ) throws {
     if normed.rows < states.matrix.rows {
       normed = try Matrix(rows: states.matrix.rows, columns: parameters.hiddenSize)
@@ -100,6 +101,7 @@ final class ExpertLayer {
           unsafe RowMath.swiGLU(gated.pointer(row: row), upped.pointer(row: row), count: gated.columns)
         }
         observe?(.feedForwardDown, expert, chunk, gated)
+        guard completes else { return }
         output.assign(gated, timesTransposed: down.view, scratch.products)
         let hidden = states.matrix[rows]
         for (row, (token, weight)) in tokens.enumerated() {

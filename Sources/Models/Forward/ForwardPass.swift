@@ -138,6 +138,13 @@ public final class ForwardPass {
     try applyLoaded(layer, of: model, to: states, observe: observe)
   }
 
+  /// Shows `observe` what the linear layers of block `layer`, which was loaded last, multiply. The product with the last of
+  /// them is spared.
+  /// - Parameter states: are not what comes after the block then, and of no use.
+  public func observeLoaded(_ layer: Int, spending states: HiddenStates, _ observe: @escaping LinearObserver) throws {
+    try applyLoaded(layer, of: model, to: states, observe: observe, completes: false)
+  }
+
   /// Passes `states` through the loaded block with one of its tensors replaced by `tensor`, which has the same name and
   /// shape; the block is itself again afterwards.
   func applyLoaded(_ layer: Int, replacing tensor: Tensor, to states: HiddenStates) throws {
@@ -148,7 +155,7 @@ public final class ForwardPass {
   }
 
   private func applyLoaded(
-    _ layer: Int, of model: ModelSource, to states: HiddenStates, observe: LinearObserver? = nil
+    _ layer: Int, of model: ModelSource, to states: HiddenStates, observe: LinearObserver? = nil, completes: Bool = true
   ) throws {
     let longest = states.chunks.map(\.count).max() ?? 0
     guard longest > 0 else { return }
@@ -163,9 +170,10 @@ public final class ForwardPass {
       let hidden = states.matrix[states.chunks[chunk]]
       let see = observe.map { observe in { observe($0, nil, chunk, $1) } }
       try block.attend(hidden, rope: rope, scratch[worker], observe: see)
-      if isDense { try block.feedForward(hidden, scratch[worker], observe: see) }
+      if isDense { try block.feedForward(hidden, scratch[worker], observe: see, completes: completes) }
     }
-    try buffers.experts?.apply(layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe)
+    try buffers.experts?.apply(
+      layer: layer, of: model, block, to: states, scratch, jobs: jobs, observe: observe, completes: completes)
   }
 
   /// Replaces `states` after the last layer by what the output matrix multiplies.

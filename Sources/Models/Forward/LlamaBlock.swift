@@ -151,9 +151,10 @@ struct LlamaBlock: Sendable {
     }
   }
 
-  /// `h += feedForward(norm(h))`.
+  /// `h += feedForward(norm(h))`; unless it `completes`, only what its linear layers multiply.
   func feedForward(
-    _ hidden: MatrixView, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil
+    _ hidden: MatrixView, _ scratch: Scratch, observe: ((LinearInput, MatrixView) -> Void)? = nil,
+    completes: Bool = true
   ) throws {
     let rows = 0..<hidden.rows
     let (normed, gate, up) = (scratch.normed[rows], scratch.gate[rows], scratch.up[rows])
@@ -167,6 +168,7 @@ struct LlamaBlock: Sendable {
     }
     observe?(.feedForward, normed)
     observe?(.feedForwardDown, gate)
+    guard completes else { return }
     try scratch.forEachPart(of: rows.count) { part, products in
       project(gate[part], "ffn_down", into: hidden[part], adding: true, products)
     }

@@ -19,8 +19,6 @@ enum Peers {
   /// Whether QUERN_THOROUGH asks for as many weights and texts as the figures in the documents were taken with: an hour more.
   static let isThorough = ProcessInfo.processInfo.environment["QUERN_THOROUGH"] != nil
 
-  static func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: (folder ?? "") + "/" + name) }
-
   /// Texts that may be measured on but not shipped lie beside a checkout.
   static let sharedText = URL(fileURLWithPath: Fixtures.folder).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("shared/text").path
@@ -31,9 +29,11 @@ struct PeerTests {
   private let venv = Peers.folder ?? ""
   private let tiny = Fixtures.path("tiny-llama")
   private let probe = CommandRun.products + "/quern-peer"
-  private static let hasSmolLM2 = Peers.has("smollm2/config.json")
-  private static let needsSmolLM2: Comment = "SmolLM2 is made by ../shared/tools, which is not here"
-  private static let wikitext = Peers.sharedText + "/wikitext2-test.txt"
+  private var smolLM2: String { venv + "/smollm2" }
+  /// WikiText-2 where it is at hand.
+  private static let text =
+    [Peers.sharedText + "/wikitext2-test.txt"].first(where: FileManager.default.fileExists)
+    ?? Fixtures.path("text/python-docs-evaluate.txt")
 
   /// 0 differing bytes over a million weights a format, hard rows included, or ten million.
   @Test func quantizesToTheBytesOfGGML() throws {
@@ -64,7 +64,7 @@ struct PeerTests {
   @Test func splitsAndMergesAsLlamaGgufSplit() throws {
     try Peers.run(
       "splits.py",
-      [venv, CommandRun.quern, tiny] + (PeerTests.hasSmolLM2 && Peers.isThorough ? [venv + "/smollm2"] : []))
+      [venv, CommandRun.quern, tiny] + (Peers.isThorough ? [venv + "/smollm2"] : []))
   }
 
   /// Conversion, quantizing, logits and perplexity of small random Llamas, Mistrals and Mixtrals.
@@ -79,7 +79,7 @@ struct PeerTests {
   }
 
   @Test func tokenizesAsHuggingFace() throws {
-    try Peers.run("tokens.py", [probe, tiny] + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
+    try Peers.run("tokens.py", [probe, tiny, smolLM2])
   }
 
   /// sentencepiece, tiktoken, Hugging Face and llama.cpp, each on its own form of vocabulary.
@@ -98,14 +98,13 @@ struct PeerTests {
   @Test func convertsEveryFormOfTokenizer() throws {
     try Peers.run(
       "tokenizer_forms.py",
-      [venv, CommandRun.quern, "--sentencepiece", venv + "/tokenizers/tokenizer.model.v1", "--folder", tiny]
-        + (PeerTests.hasSmolLM2 ? [venv + "/smollm2"] : []))
+      [venv, CommandRun.quern, "--sentencepiece", venv + "/tokenizers/tokenizer.model.v1", "--folder", tiny, smolLM2])
   }
 
   @Test func computesTheLogitsOfTransformers() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("logits.py", [probe, tiny, text])
-    if PeerTests.hasSmolLM2 { try Peers.run("logits.py", [probe, venv + "/smollm2", text]) }
+    try Peers.run("logits.py", [probe, smolLM2, text])
   }
 
   /// Logits and files from shards that Meta's own code wrote.
@@ -113,34 +112,26 @@ struct PeerTests {
     try Peers.run("meta.py", [venv, probe, CommandRun.quern, tiny])
   }
 
-  @Test(.enabled(if: hasSmolLM2, needsSmolLM2)) func generatesTheTextOfLlamaCppsOwnFile() throws {
-    try Peers.run("greedy.py", [venv, CommandRun.quern, venv + "/smollm2"])
+  @Test func generatesTheTextOfLlamaCppsOwnFile() throws {
+    try Peers.run("greedy.py", [venv, CommandRun.quern, smolLM2])
   }
 
   /// llama-perplexity reads our files of logits and we its, and both find the same in them.
   @Test func exchangesFilesOfLogitsWithLlamaCpp() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--model", tiny])
-    if PeerTests.hasSmolLM2 {
-      let chunks = Peers.isThorough ? "20" : "4"
-      try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--chunks", chunks])
-    }
+    let chunks = Peers.isThorough ? "20" : "4"
+    try Peers.run("logits_files.py", [venv, CommandRun.quern, probe, text, "--chunks", chunks])
   }
 
   /// The same choices as llama-perplexity and lm-eval, item by item.
-  @Test(
-    .enabled(if: hasSmolLM2, needsSmolLM2),
-    .enabled(if: FileManager.default.fileExists(atPath: wikitext), "WikiText-2 is not beside the checkout"))
-  func answersAsLlamaCppAndLMEval() throws {
+  @Test func answersAsLlamaCppAndLMEval() throws {
     try Peers.run(
-      "tasks.py", [venv, CommandRun.quern, PeerTests.wikitext, "--items", Peers.isThorough ? "1000" : "200"])
+      "tasks.py", [venv, CommandRun.quern, PeerTests.text, "--items", Peers.isThorough ? "1000" : "200"])
   }
 
-  @Test(
-    .enabled(if: hasSmolLM2, needsSmolLM2),
-    .enabled(if: FileManager.default.fileExists(atPath: wikitext), "WikiText-2 is not beside the checkout"))
-  func hasThePerplexityOfLlamaCpp() throws {
-    try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.wikitext])
+  @Test func hasThePerplexityOfLlamaCpp() throws {
+    try Peers.run("perplexities.py", [venv, CommandRun.quern, PeerTests.text])
   }
 
   /// Every value within 1 %, and each tool's files read by the other. SmolLM2 in F32: with F16 weights llama.cpp rounds
@@ -149,11 +140,8 @@ struct PeerTests {
     try Peers.run(
       "importance.py",
       [venv, CommandRun.quern, tiny, Fixtures.path("text/python-docs-calibrate.txt"), "--chunks", "8"])
-    if PeerTests.hasSmolLM2, FileManager.default.fileExists(atPath: PeerTests.wikitext) {
-      try Peers.run(
-        "importance.py",
-        [venv, CommandRun.quern, venv + "/smollm2", PeerTests.wikitext, "--type", "Q4_K_M", "--exact"])
-    }
+    try Peers.run(
+      "importance.py", [venv, CommandRun.quern, smolLM2, PeerTests.text, "--type", "Q4_K_M", "--exact"])
   }
 
   /// Error feedback into plain groups of 128 loses no more than llm-compressor's GPTQ on the same inputs and weights.
@@ -167,16 +155,16 @@ struct PeerTests {
   @Test func driftIsThatOfFloat64() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("drift_float64.py", [venv, CommandRun.quern, text, tiny])
-    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
+    guard Peers.isThorough else { return }
     try Peers.run(
-      "drift_float64.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "2", "--types", "Q8_0,Q4_K_M"])
+      "drift_float64.py", [venv, CommandRun.quern, text, smolLM2, "--chunks", "2", "--types", "Q8_0,Q4_K_M"])
   }
 
   /// Every statistic of `--kl-divergence`, with the weights in blocks and written out.
   @Test func driftIsThatOfLlamaCpp() throws {
     let text = Fixtures.path("text/python-docs-evaluate.txt")
     try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, tiny])
-    guard PeerTests.hasSmolLM2, Peers.isThorough else { return }
-    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, venv + "/smollm2", "--chunks", "8"])
+    guard Peers.isThorough else { return }
+    try Peers.run("drift_llama.py", [venv, CommandRun.quern, text, smolLM2, "--chunks", "8"])
   }
 }
