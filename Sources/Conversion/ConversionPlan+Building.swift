@@ -12,10 +12,13 @@ extension ConversionPlan {
   /// by name, then block by block, each by name. The keys that it sets stand last, as it leaves them, so that
   /// `llama-quantize COPY` of our file is the same file. The four keys of an importance matrix follow, but with names of
   /// files where it writes paths.
+  /// - Parameter isCalibrated: whether error feedback learns what the columns weigh: the same types as with an importance
+  ///   matrix then.
   /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
   public init(
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
-    overriding overrides: [(key: String, value: MetadataOverrideValue)] = [], limits: SplitLimits = .none
+    isCalibrated: Bool = false, overriding overrides: [(key: String, value: MetadataOverrideValue)] = [],
+    limits: SplitLimits = .none
   ) throws {
     let tensors = TensorOrder.indices(of: input.model.tensors.map(\.name)).map { input.model.tensors[$0] }
     try importance?.check(against: tensors)
@@ -25,7 +28,7 @@ extension ConversionPlan {
       facts: RecipeFacts(
         layerCount: parameters.layerCount, headCount: parameters.headCount,
         keyValueHeadCount: parameters.keyValueHeadCount, expertCount: parameters.expertCount,
-        hasImatrix: importance != nil),
+        hasImatrix: importance != nil || isCalibrated),
       hasImportance: { importance?.contains($0) ?? false })
 
     var metadata = input.metadata

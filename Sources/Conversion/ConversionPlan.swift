@@ -23,6 +23,8 @@ public struct ConversionPlan: Sendable {
     public var byteCount: Int
     /// Why it is not what the recipe's table says: a row that does not fit, an override.
     public var note: String?
+    /// Whether a flag or a file named its type.
+    public var isAsked: Bool
   }
 
   /// Of the one file, or of the members of a split set.
@@ -49,7 +51,7 @@ public struct ConversionPlan: Sendable {
     entries = zip(zip(tensors, decisions), places).map { pair, place in
       Entry(
         source: pair.0, type: pair.1.type, file: place.0, offset: place.1.offset, byteCount: place.1.byteCount,
-        note: pair.1.note)
+        note: pair.1.note, isAsked: pair.1.isAsked)
     }
   }
 
@@ -62,7 +64,7 @@ public struct ConversionPlan: Sendable {
       entries.map(\.source),
       entries.map { entry in
         guard let type = types[entry.source.name], type != entry.type else {
-          return Decision(type: entry.type, note: entry.note)
+          return Decision(type: entry.type, note: entry.note, isAsked: entry.isAsked)
         }
         return Decision(type: type, note: note)
       }, metadata, limits: limits)

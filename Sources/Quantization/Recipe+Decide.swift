@@ -104,6 +104,7 @@ private struct Chooser {
 
     let type: DType
     var note: String?
+    let isAsked = !matching.isEmpty
     if let index = matching.first {
       uses[index].decided = true
       type = recipe.overrides[index].type
@@ -115,9 +116,10 @@ private struct Chooser {
     }
     if let smaller = try RowFallback.type(insteadOf: type, tensor) {
       let rows = "rows of \(tensor.columns) do not fill \(type) blocks of \(type.blockElements)"
-      return Decision(type: smaller, note: [note, rows].compactMap { $0 }.joined(separator: "; "))
+      return Decision(
+        type: smaller, note: [note, rows].compactMap { $0 }.joined(separator: "; "), isAsked: isAsked)
     }
-    return Decision(type: type, note: note)
+    return Decision(type: type, note: note, isAsked: isAsked)
   }
 
   /// What a flag demands is not replaced in silence.
@@ -128,7 +130,7 @@ private struct Chooser {
         "rows of \(tensor.columns) do not fill the \(type) blocks of \(type.blockElements) asked for",
         remedy: "ask for \(fitting)")
     }
-    return Decision(type: type, note: note)
+    return Decision(type: type, note: note, isAsked: true)
   }
 
   func checkOverrides() throws(RecipeError) {

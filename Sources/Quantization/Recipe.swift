@@ -104,9 +104,10 @@ public struct Decision: Sendable, Hashable {
   public var type: DType
   /// Why it is not what the file type's rules say: kept, overridden, or rows that do not fill blocks.
   public var note: String?
+  /// Whether a flag or a file named the type for this tensor: nothing else may choose another.
+  public var isAsked: Bool
 
-  public init(type: DType, note: String? = nil) {
-    self.type = type
-    self.note = note
+  public init(type: DType, note: String? = nil, isAsked: Bool = false) {
+    (self.type, self.note, self.isAsked) = (type, note, isAsked)
   }
 }

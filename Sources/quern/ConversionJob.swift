@@ -46,7 +46,8 @@ struct ConversionJob {
 
   private func plan(_ recipe: Recipe) throws -> ConversionPlan {
     try ConversionPlan(
-      input, recipe: recipe, importance: rounding.importance, overriding: flags.overrides.map { ($0.key, $0.value) },
+      input, recipe: recipe, importance: rounding.importance, isCalibrated: rounding.feedback != nil,
+      overriding: flags.overrides.map { ($0.key, $0.value) },
       limits: flags.split.limits)
   }
 

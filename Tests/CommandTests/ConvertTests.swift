@@ -18,7 +18,8 @@ import Testing
     let (recipe, text) = (folder.path("r.yaml"), Fixtures.path("text/python-docs-calibrate.txt"))
     let chosen = try CommandRun.quern(
       "convert", Fixtures.path("tiny-llama"), "-t", "Q4_K_M", "--allocate", "--calibration", text,
-      "--calibration-tokens", "2048", "--save-recipe", recipe, "-o", folder.path("a.gguf"))
+      "--calibration-tokens", "2048", "--tensor-type", "blk\\.[0-2]\\.attn_v=Q2_K", "--output-tensor-type", "Q4_1",
+      "--save-recipe", recipe, "-o", folder.path("a.gguf"))
     #expect(chosen.code == 0, "\(chosen.errors)")
     #expect(chosen.errors.contains("types chosen") && chosen.errors.contains(" MB)"))
     let again = try CommandRun.quern(
@@ -27,6 +28,10 @@ import Testing
     #expect(FileManager.default.contentsEqual(atPath: folder.path("a.gguf"), andPath: folder.path("b.gguf")))
     let written = try String(contentsOfFile: recipe, encoding: .utf8)
     #expect(written.contains("type: Q4_K_M\ntensors:\n") && !written.contains(folder.path))
+    // What was asked for by name is no choice of the allocation's.
+    for asked in ["blk.0.attn_v.weight: Q2_K\n", "blk.2.attn_v.weight: Q2_K\n", "output.weight: Q4_1\n"] {
+      #expect(written.contains(asked), "\(asked)")
+    }
     for wrong in [["-t", "Q4_0"], ["--pure"], ["--allocate", "--calibration", text]] {
       let refused = try CommandRun(
         CommandRun.quern, ["convert", Fixtures.path("tiny-llama"), "--recipe", recipe, "-o", "x"] + wrong)

@@ -46,15 +46,10 @@ import Testing
   private func stop(
     _ run: [String], _ out: String, with signal: Int32 = SIGKILL, when isTime: () -> Bool
   ) throws -> CommandRun {
-    for _ in 0..<100 {
-      let stopped = try CommandRun.stop(CommandRun.quern, arguments(run, out), with: signal, when: isTime)
-      if stopped.code != 0 { return stopped }
-      for made in [out, out + ".folder"] { try? FileManager.default.removeItem(atPath: made) }
-    }
-    throw NotStopped()
+    try CommandRun.stopped(
+      CommandRun.quern, arguments(run, out), with: signal,
+      clear: { for made in [out, out + ".folder"] { try? FileManager.default.removeItem(atPath: made) } }, when: isTime)
   }
-
-  private struct NotStopped: Error {}
 
   @Test(arguments: runs) func aKilledRunGoesOnToTheSameBytes(_ run: [String]) throws {
     let folder = try TemporaryFolder()

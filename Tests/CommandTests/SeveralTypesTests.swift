@@ -127,7 +127,14 @@ import Testing
     var seen = 0
     for _ in 0..<2 {
       // Some records more than the last time.
-      #expect(try CommandRun.kill(CommandRun.quern, arguments("killed")) { bytes() > seen + 500 })
+      let killed = try CommandRun.stopped(
+        CommandRun.quern, arguments("killed"),
+        clear: {
+          try FileManager.default.removeItem(atPath: folder.path("killed"))
+          try folder.makeFolder("killed")
+          seen = 0
+        }, when: { bytes() > seen + 500 })
+      #expect(killed.code == 128 + SIGKILL, "\(killed.errors)")
       seen = bytes()
       #expect(
         try FileManager.default.contentsOfDirectory(atPath: folder.path("killed")).allSatisfy { !$0.hasSuffix(".gguf") }

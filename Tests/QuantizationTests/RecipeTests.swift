@@ -57,9 +57,9 @@ import Testing
       fileType: "q4_k", isPure: true, outputTensorType: "Q8_0", tokenEmbeddingType: "f16",
       overrides: ["blk\\.0\\..*ATTN=q6_k", "attn_[qk]=Q5_K", "output|token|attn_k|ffn_up=q3_k"])
     let found = try types(recipe, ModelShape())
-    #expect(found["output.weight"] == Decision(type: .q8_0, note: "output type as asked"))
-    #expect(found["token_embd.weight"] == Decision(type: .f16, note: "token embedding type as asked"))
-    #expect(found["blk.0.attn_k.weight"] == Decision(type: .q6_K, note: "override blk\\.0\\..*attn"))
+    #expect(found["output.weight"] == Decision(type: .q8_0, note: "output type as asked", isAsked: true))
+    #expect(found["token_embd.weight"] == Decision(type: .f16, note: "token embedding type as asked", isAsked: true))
+    #expect(found["blk.0.attn_k.weight"] == Decision(type: .q6_K, note: "override blk\\.0\\..*attn", isAsked: true))
     #expect(found["blk.1.attn_k.weight"]?.type == .q5_K)
     #expect(found["blk.1.attn_v.weight"] == Decision(type: .q4_K))
   }

@@ -73,4 +73,16 @@ extension CommandRun {
     if process.isRunning { Foundation.kill(process.processIdentifier, signal) }
     return try CommandRun(process, scratch)
   }
+
+  /// The same until it was stopped: a program that was quicker and ended well is started anew after `clear`.
+  package static func stopped(
+    _ program: String, _ arguments: [String], with signal: Int32 = SIGKILL, clear: () throws -> Void,
+    when isTime: () -> Bool
+  ) throws -> CommandRun {
+    while true {
+      let run = try stop(program, arguments, with: signal, when: isTime)
+      if run.code != 0 { return run }
+      try clear()
+    }
+  }
 }

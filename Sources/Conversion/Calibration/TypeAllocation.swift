@@ -6,7 +6,7 @@ import Tensors
 /// Chooses the type of every tensor by what rounding it does to the model's predictions, so that the whole fits a number of
 /// bytes.
 ///
-/// 1. Every tensor is rounded to the type that the recipe gives it, by the method of the conversion.
+/// 1. Every tensor whose type nobody asked for is rounded to the one that the recipe gives it, by the method of the conversion.
 /// 2. The KL divergence that each causes alone is measured on some chunks of the calibration text.
 /// 3. What other types would cause follows from their squared error on a sample of rows.
 /// 4. `Allocation` takes the set of types of least sum that fits.
@@ -68,7 +68,7 @@ public struct TypeAllocation: Sendable {
     fileBytes: Int, scratch: ScratchFile, known: [Sensitivity] = [], progress: ProgressHandler? = nil,
     measured: ([Sensitivity]) throws -> Void = { _ in }
   ) throws -> Result {
-    let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock }
+    let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock && !$0.isAsked }
     // Whether the text suffices is known before the model is rounded.
     let (probe, check) = (try text.probe(TypeAllocation.probeChunks), try text.check(TypeAllocation.checkChunks))
     let losses = try sensitivities(of: entries, on: probe, scratch, known, progress, measured)
