@@ -17,12 +17,9 @@ import Testing
     let folder = try TemporaryFolder()
     let path = try file.write(folder)
     var found: InputError?
-    let time = try ContinuousClock().measure {
-      do { _ = try GGUFFile(reading: path) } catch let error as InputError { found = error }
-    }
+    do { _ = try GGUFFile(reading: path) } catch let error as InputError { found = error }
     #expect(found?.code == file.code, "\(found.map(String.init(describing:)) ?? "accepted")")
     if let found { #expect(found.file == path) }
-    #expect(time < .seconds(1))
   }
 
   /// Peak memory only grows, so the cases get a process of their own.

@@ -222,13 +222,14 @@ import Tokenizers
     }
   }
 
-  @Test(arguments: ["a", "é", " ", "\n", "漢", "🦙"]) func aMebibyteWithoutSpacesIsFast(_ unit: String) throws {
+  /// What is quadratic would take hours here.
+  @Test(.timeLimit(.minutes(30)), arguments: ["a", "é", " ", "\n", "漢", "🦙"])
+  func aMebibyteWithoutSpacesIsNoTrouble(_ unit: String) throws {
     let text = String(repeating: unit, count: (1 << 20) / unit.utf8.count)
-    let clock = ContinuousClock()
     for name in ["unigram", "bpe"] {
-      let tokenizer = try model(name)
-      let time = clock.measure { _ = tokenizer.encode(text, addSpecial: false) }
-      #expect(time < .seconds(5))
+      let ids = try model(name).encode(text, addSpecial: false)
+      // Some normalizers take spaces away.
+      #expect(!ids.isEmpty || " \n".contains(unit))
     }
   }
 }
