@@ -49,7 +49,7 @@ struct LlamaCppRules {
           findings.append(
             Finding(
               .llamaLayout, tensor.name, "begins at byte \(offset), where ggml expects it at \(expected)",
-              remedy: "write the file again: quern split and quern merge put every tensor where ggml expects it"))
+              remedy: "quern split writes the tensors of a file in the order of its header"))
           break
         }
         expected = (offset + tensor.byteCount + file.alignment - 1) / file.alignment * file.alignment

@@ -17,7 +17,7 @@ struct LlamaCppTokenizerRules {
     guard let model = keys.string(prefix + "model", isRequired: true) else { return nil }
     let pre = keys.string(prefix + "pre")
     guard LlamaCppTokenizerRules.models.contains(model) else {
-      keys.add(prefix + "model", "no kind of tokenizer: \"\(model)\"", remedy: "convert the model again")
+      keys.add(prefix + "model", "no kind of tokenizer: \"\(model)\"")
       return nil
     }
     if ["no_vocab", "none"].contains(model) { return keys.uint32("llama.vocab_size") ?? 0 }
@@ -52,7 +52,7 @@ struct LlamaCppTokenizerRules {
       return
     }
     if !LlamaCppTokenizerRules.preTokenizers.contains(pre) {
-      keys.add(prefix + "pre", "no pre-tokenizer that llama.cpp knows: \"\(pre)\"", remedy: "convert the model again")
+      keys.add(prefix + "pre", "no pre-tokenizer that llama.cpp knows: \"\(pre)\"")
     }
   }
 
@@ -66,7 +66,7 @@ struct LlamaCppTokenizerRules {
       guard let value = keys.metadata[prefix + name] else { continue }
       guard isRight(value) else {
         keys.add(
-          prefix + name, "expected an array of \(type), found \(value.typeName)", remedy: "convert the model again")
+          prefix + name, "expected an array of \(type), found \(value.typeName)")
         continue
       }
       let count =
@@ -77,8 +77,7 @@ struct LlamaCppTokenizerRules {
         }
       if count < tokens.count {
         keys.add(
-          prefix + name, "expected a value for each of \(tokens.count) tokens, found \(count)",
-          remedy: "convert the model again")
+          prefix + name, "expected a value for each of \(tokens.count) tokens, found \(count)")
       }
     }
     var seen: Set<ExactString> = []
@@ -86,8 +85,7 @@ struct LlamaCppTokenizerRules {
       guard seen.insert(ExactString(token)).inserted else {
         keys.add(
           prefix + "tokens",
-          "token \(id) has the text of an earlier one, on which llama.cpp ends: \"\(printable(token, limit: 40))\"",
-          remedy: "convert the model again")
+          "token \(id) has the text of an earlier one, on which llama.cpp ends: \"\(printable(token, limit: 40))\"")
         break
       }
     }

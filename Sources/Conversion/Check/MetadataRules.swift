@@ -10,8 +10,8 @@ struct MetadataRules {
 
   init(_ metadata: Metadata, rule: Finding.Rule) { (self.metadata, self.rule) = (metadata, rule) }
 
-  mutating func add(_ key: String, _ problem: String, remedy: String? = nil) {
-    findings.append(Finding(rule, key, problem, remedy: remedy ?? "set the key with quern convert --override-kv"))
+  mutating func add(_ key: String, _ problem: String, remedy: String = "convert the model again") {
+    findings.append(Finding(rule, key, problem, remedy: remedy))
   }
 
   /// What `read` makes of the key's value; a finding when the key is required and missing, or of another type.
@@ -23,7 +23,7 @@ struct MetadataRules {
       return nil
     }
     guard let read = read(value) else {
-      add(key, "expected \(type), found \(value.typeName)", remedy: "convert the model again")
+      add(key, "expected \(type), found \(value.typeName)")
       return nil
     }
     return read
