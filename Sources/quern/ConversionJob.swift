@@ -22,6 +22,7 @@ struct ConversionJob {
   private let calibration: CalibrationText?
   private let hessians: HessianFolder?
   private var rounding: Converter.Rounding
+  private let provenance: ConversionProvenance?
   private(set) var outputs: [Output] = []
 
   var isCalibrated: Bool { calibration != nil || hessians != nil }
@@ -35,6 +36,8 @@ struct ConversionJob {
     hessians = try flags.calibrating.hessian.map { try HessianFolder(reading: $0) }
     try hessians?.check(against: input)
     rounding = flags.calibrating.rounding(importance: importance, text: calibration, hessians: hessians)
+    provenance = try flags.provenance.record(
+      of: input, flags, rounding, text: calibration, hessians: hessians, progress: console.progress())
     for recipe in recipes {
       let path = try flags.output.path(type: recipe.fileType.name, name: input.name)
       guard !outputs.contains(where: { $0.path == path }) else {
@@ -47,7 +50,7 @@ struct ConversionJob {
   private func plan(_ recipe: Recipe) throws -> ConversionPlan {
     try ConversionPlan(
       input, recipe: recipe, importance: rounding.importance, isCalibrated: rounding.feedback != nil,
-      overriding: flags.overrides.map { ($0.key, $0.value) },
+      overriding: flags.overrides.map { ($0.key, $0.value) }, provenance: provenance,
       limits: flags.split.limits)
   }
 
@@ -81,7 +84,12 @@ struct ConversionJob {
     outputs[index].target = nil
     outputs[index].target = Converter.Target(
       try OutputSet(path, layouts, overwrites: flags.force, resumes: !flags.noResume), state: former?.state,
-      hiddenStates: former?.hiddenStates)
+      hiddenStates: former?.hiddenStates,
+      attestation: try former?.attestation
+        ?? provenance.map {
+          try Attestation(
+            of: $0, fileType: outputs[index].recipe.fileType.name, beside: path, overwrites: flags.force)
+        })
   }
 
   /// Takes the room for all outputs.

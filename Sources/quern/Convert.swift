@@ -86,6 +86,7 @@ struct Convert: ParsableCommand {
         + "passed since the last time.", valueName: "seconds"))
   var saveStates = 300  // writing gigabytes so often is not felt
 
+  @OptionGroup(title: "What it was made from") var provenance: ProvenanceOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
@@ -122,7 +123,9 @@ struct Convert: ParsableCommand {
     try job.publishRecipes()
     Interruption.stopListening()
     let made = zip(job.outputs, results).compactMap { output, result in
-      (try? result.get()).map { ConversionReport.Output(plan: output.plan, written: $0) }
+      (try? result.get()).map {
+        ConversionReport.Output(plan: output.plan, written: $0, attestation: output.target?.attestation)
+      }
     }
     for output in made {
       for line in output.notes { console.say(line) }
@@ -166,8 +169,11 @@ struct Convert: ParsableCommand {
 struct MetadataOverride: ExpressibleByArgument {
   var key: String
   var value: MetadataOverrideValue
+  /// As it was given.
+  let argument: String
 
   init?(argument: String) {
+    self.argument = argument
     guard let equals = argument.firstIndex(of: "="), let colon = argument[equals...].firstIndex(of: ":") else {
       return nil
     }
