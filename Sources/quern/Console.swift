@@ -16,12 +16,7 @@ struct Console: Sendable {
   let verbose: Bool
 
   private static let isTerminal =
-    isatty(2) == 1 && environment("TERM") != "dumb" && environment("NO_COLOR") == nil
-
-  private static func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
-  }
+    isatty(2) == 1 && Machine.environment("TERM") != "dumb" && Machine.environment("NO_COLOR") == nil
 
   /// Prints `message` to standard error, whatever the flags.
   static func complain(_ message: String) {

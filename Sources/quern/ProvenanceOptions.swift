@@ -19,8 +19,8 @@ struct ProvenanceOptions: ParsableArguments {
 
   /// - Returns: `nil` when none is asked for.
   func record(
-    of input: ModelInput, _ flags: Convert, _ rounding: Converter.Rounding, text: CalibrationText?,
-    hessians: HessianFolder?, progress: ProgressHandler?
+    of input: ModelInput, _ flags: ConversionOptions, _ rounding: Converter.Rounding, text: CalibrationText?,
+    hessians: HessianFolder?, jobs: Int, progress: ProgressHandler?
   ) throws -> ConversionProvenance? {
     guard provenance else { return nil }
     return try ConversionProvenance(
@@ -28,7 +28,7 @@ struct ProvenanceOptions: ParsableArguments {
       method: (flags.calibrating.awq ? "awq+" : "") + (rounding.feedback == nil ? "rtn" : "gptq"),
       recipe: try flags.recipe.description + flags.calibrating.description(rounding)
         + flags.overrides.map { ("override-kv", $0.argument) } + flags.split.description,
-      text: text, hessians: hessians, imatrix: flags.imatrix, jobs: flags.compute.threads, progress: progress)
+      text: text, hessians: hessians, imatrix: flags.imatrix, jobs: jobs, progress: progress)
   }
 }
 

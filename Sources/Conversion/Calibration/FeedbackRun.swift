@@ -55,23 +55,26 @@ struct FeedbackRun {
   }
 
   /// - Parameters:
+  ///   - layers: blocks to round; all of them where a text is walked.
   ///   - finished: gives a block that was rounded before, by the same run; the text only passes through it.
   ///   - checkpoints: of a text that is walked.
   ///   - deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
   func run(
-    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil },
+    layers: Range<Int>? = nil, progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil },
     checkpoints: FeedbackCheckpoints? = nil, deliver: (Layer) throws -> Void
   ) throws {
+    let blocks = layers ?? 0..<model.parameters.layerCount
     func ended(_ layer: Layer) throws {
       try deliver(layer)
       progress?(
-        Progress("rounding with feedback", unit: .steps, done: layer.index + 1, total: model.parameters.layerCount))
+        Progress(
+          "rounding with feedback", unit: .steps, done: layer.index + 1 - blocks.lowerBound, total: blocks.count))
     }
     switch source {
     case .text(let text): try walk(text, finished, checkpoints, ended)
     case .stored(let folder):
-      for layer in 0..<model.parameters.layerCount {
+      for layer in blocks {
         if let known = try finished(layer) {
           try ended(known)
         } else {
