@@ -71,6 +71,7 @@ struct Convert: ParsableCommand {
         + "passed since the last time.", valueName: "seconds"))
   var saveStates = 300  // writing gigabytes so often is not felt
 
+  @OptionGroup(title: "What it was made from") var provenance: ProvenanceOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
@@ -105,7 +106,9 @@ struct Convert: ParsableCommand {
     try job.publishRecipes()
     Interruption.stopListening()
     let made = zip(job.outputs, results).compactMap { output, result in
-      (try? result.get()).map { ConversionReport.Output(plan: output.plan, written: $0) }
+      (try? result.get()).map {
+        ConversionReport.Output(plan: output.plan, written: $0, attestation: output.target?.attestation)
+      }
     }
     for output in made {
       for line in output.notes { console.say(line) }
