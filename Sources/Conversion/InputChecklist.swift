@@ -23,7 +23,9 @@ public struct InputChecklist: Sendable {
         remedy: "download it, or leave --verify-input out")
     }
     let file = try folder.open(InputChecklist.name)
-    entries = try InputChecklist.parse(file.readAll(limit: 1 << 20), file: file.path)
+    entries = try ChecksumList(
+      parsing: file.readAll(limit: 1 << 20), digestBytes: InputChecklist.digestBytes, file: file.path, what: "an MD5"
+    ).entries
     for shard in try folder.names() where shard.hasPrefix("consolidated.") && shard.hasSuffix(".pth") {
       guard entries.contains(where: { ExactString($0.name) == ExactString(shard) }) else {
         throw InputError(
@@ -31,41 +33,6 @@ public struct InputChecklist: Sendable {
           remedy: "use the checklist that was published with the shards")
       }
     }
-  }
-
-  private static func parse(_ bytes: [UInt8], file: String) throws -> [(name: String, digest: [UInt8])] {
-    var entries: [(String, [UInt8])] = []
-    var seen: Set<ExactString> = []
-    var start = 0
-    while start < bytes.count {
-      let end = bytes[start...].firstIndex(of: 0x0A) ?? bytes.count
-      defer { start = end + 1 }
-      var line = bytes[start..<end]
-      while let last = line.last, last == 0x0D || last == 0x20 { line = line.dropLast() }
-      if line.isEmpty { continue }
-      let digits = line.prefix(2 * digestBytes)
-      let rest = line.dropFirst(2 * digestBytes)
-      guard let digest = hexadecimal(digits), rest.count > 2, rest.first == 0x20,
-        rest.dropFirst().first == 0x20 || rest.dropFirst().first == UInt8(ascii: "*"),
-        var name = String(validating: rest.dropFirst(2), as: UTF8.self)
-      else {
-        throw InputError(
-          .type, "a line of an MD5 in hexadecimal, two spaces and a name expected", file: file, offset: UInt64(start),
-          remedy: "download the checklist again")
-      }
-      if name.hasPrefix("./") { name.removeFirst(2) }
-      guard seen.insert(ExactString(name)).inserted else {
-        throw InputError(.duplicate, "the file stands twice in the list", file: file, subject: name)
-      }
-      entries.append((name, digest))
-    }
-    return entries
-  }
-
-  private static func hexadecimal(_ digits: ArraySlice<UInt8>) -> [UInt8]? {
-    let values = digits.compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
-    guard values.count == 2 * digestBytes else { return nil }
-    return stride(from: 0, to: values.count, by: 2).map { UInt8(values[$0] << 4 | values[$0 + 1]) }
   }
 
   /// Reads every file of the list and compares.
@@ -79,16 +46,7 @@ public struct InputChecklist: Sendable {
     try Parallel.forEach(files.count, jobs: jobs) { index in
       let (file, expected) = (files[index], entries[index].digest)
       var hash = Insecure.MD5()
-      var chunk = [UInt8](repeating: 0, count: min(1 << 20, max(1, file.size)))
-      var offset = 0
-      while offset < file.size {
-        let count = min(chunk.count, file.size - offset)
-        try unsafe chunk.withUnsafeMutableBytes { chunk in
-          let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: chunk[..<count])
-          try unsafe file.read(at: offset, into: piece)
-          unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
-        }
-        offset += count
+      try file.update(&hash, with: 0..<file.size) { count in
         done.withLock { done in
           done += count
           progress?(Progress("verifying", unit: .bytes, done: done, total: total))

@@ -19,7 +19,8 @@ import Quantization
       """,
     version: Version.current,
     subcommands: [
-      Inspect.self, Convert.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self, Tokenize.self,
+      Inspect.self, Convert.self, Check.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self,
+      Tokenize.self,
     ])
 
   static func main() {
@@ -64,6 +65,7 @@ enum Outcome: Int32 {
     case is Interrupted: self = .tryAgain
     case is RecipeError: self = .usage
     case is GateFailure: self = .gateFailed
+    case is CheckFailure: self = .badData
     default: self = .failed
     }
   }
@@ -71,7 +73,7 @@ enum Outcome: Int32 {
   func exit(for error: any Error) -> Never {
     // ArgumentParser knows how to print help, versions and its own complaints; only its exit code 64 is not ours.
     if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure
-      || error is Interrupted)
+      || error is CheckFailure || error is Interrupted)
     {
       let code = Quern.exitCode(for: error)
       let message = Quern.fullMessage(for: error)

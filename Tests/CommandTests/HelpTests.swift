@@ -4,7 +4,9 @@ import Testing
 
 @Suite struct HelpTests {
   /// Golden help texts. With QUERN_RECORD set they are written anew and the test fails, so that a change is always seen.
-  @Test(arguments: ["", "inspect", "convert", "split", "merge", "calibrate", "perplexity", "verify", "tokenize"])
+  @Test(arguments: [
+    "", "inspect", "convert", "check", "split", "merge", "calibrate", "perplexity", "verify", "tokenize",
+  ])
   func helpIsWhatItWas(_ command: String) throws {
     let run = try CommandRun(
       CommandRun.quern, (command.isEmpty ? [] : [command]) + ["--help"], environment: ["COLUMNS": "80"])

@@ -67,6 +67,11 @@ struct PeerTests {
       [venv, CommandRun.quern, tiny] + (Peers.isThorough ? [venv + "/smollm2"] : []))
   }
 
+  /// What `check --for llama.cpp` passes loads there, and what is refused there has findings.
+  @Test func findsWhatLlamaCppRefuses() throws {
+    try Peers.run("check_rules.py", [venv, CommandRun.quern, tiny])
+  }
+
   /// Conversion, quantizing, logits and perplexity of small random Llamas, Mistrals and Mixtrals.
   @Test func treatsEveryFamilyAsItsPeersDo() throws {
     try Peers.run(
