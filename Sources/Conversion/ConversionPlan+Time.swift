@@ -10,11 +10,11 @@ extension ConversionPlan {
     let hasImportance = rounding.importance?.contains(entry.source.name) ?? false
     let weights = Double(max(1, entry.source.shape.elementCount))
     let (stored, made) = (Double(entry.source.byteCount) / weights, Double(entry.byteCount) / weights)
-    let search: Double =
-      if entry.source.dtype == entry.type { 0 } else {
-        QuantizingTime.nanoseconds(aWeightOf: entry.type, hasImportance: hasImportance)
-          * (rounding.search == .thorough && entry.type.isBlock ? ConversionTime.thorough : 1)
-      }
+    let search =
+      entry.source.dtype == entry.type
+      ? 0
+      : QuantizingTime.nanoseconds(
+        aWeightOf: entry.type, hasImportance: hasImportance, isThorough: rounding.search == .thorough)
     let parallel = stored * ConversionTime.reading + ConversionTime.decoding + search
     let serial = made * ConversionTime.writing
     return max(serial, (serial + parallel) / Double(max(1, jobs))) * 1e-9
@@ -24,11 +24,9 @@ extension ConversionPlan {
 /// Nanoseconds on one thread, of a machine such as those of `docs/performance.md`.
 private enum ConversionTime {
   /// A byte that the system has in its memory.
-  static let reading = 0.15
+  static let reading = 0.1
   /// A weight, with the search for what is no number.
-  static let decoding = 0.25
-  /// A byte, with its hashes.
-  static let writing = 0.9
-  /// How many times as long the thorough search takes.
-  static let thorough = 6.0
+  static let decoding = 0.2
+  /// A byte, with its hashes and with reading it back.
+  static let writing = 1.35
 }

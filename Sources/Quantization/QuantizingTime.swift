@@ -14,8 +14,16 @@ public enum QuantizingTime {
 
   private static let copying = 0.16
 
+  /// What `ThoroughSearch` takes beside, where it differs from `refining`.
+  private static let longerRefining: [DType: Double] = [
+    .q2_K: 9, .q4_K: 9.5, .q5_K: 10, .iq4_XS: 10, .iq4_NL: 7.2,
+  ]
+
+  private static let refining = 6.3
+
   /// Nanoseconds of one thread's time that a weight takes to become part of a block of `type`.
-  public static func nanoseconds(aWeightOf type: DType, hasImportance: Bool) -> Double {
-    table[type].map { hasImportance ? $0.weighed : $0.plain } ?? copying
+  public static func nanoseconds(aWeightOf type: DType, hasImportance: Bool, isThorough: Bool) -> Double {
+    (table[type].map { hasImportance ? $0.weighed : $0.plain } ?? copying)
+      + (isThorough && type.isBlock ? longerRefining[type] ?? refining : 0)
   }
 }

@@ -1,26 +1,28 @@
 /// What reports of progress mean when they are read against a clock. One activity at a time: each begins anew.
-struct ProgressMeter {
+package struct ProgressMeter {
   private var first: (progress: Progress, time: Double)?
   private var last = 0.0
   private var remaining = RemainingTime()
 
+  package init() {}
+
   /// A report with the times that belong to it.
-  struct Reading {
-    var progress: Progress
+  package struct Reading {
+    package var progress: Progress
     /// The first of its activity.
-    var isFirst: Bool
+    package var isFirst: Bool
     /// Seconds since the first report of the activity, and what was done in them.
-    var elapsed: Double
-    var gained: Int
+    package var elapsed: Double
+    package var gained: Int
     /// Seconds to its end; `nil` when that cannot be told yet.
-    var left: Double?
+    package var left: Double?
 
     /// From 0 to 1.
-    var ratio: Double { min(1, Double(progress.done) / Double(max(1, progress.total))) }
+    package var ratio: Double { min(1, Double(progress.done) / Double(max(1, progress.total))) }
   }
 
   /// - Parameter time: seconds on a clock that never goes back.
-  mutating func read(_ progress: Progress, at time: Double) -> Reading {
+  package mutating func read(_ progress: Progress, at time: Double) -> Reading {
     if first?.progress.activity != progress.activity || progress.work.done < last {
       self = ProgressMeter()
     }
@@ -36,7 +38,7 @@ struct ProgressMeter {
 
 extension ProgressMeter.Reading {
   /// For a person, on one line.
-  var text: String {
+  package var text: String {
     var line = "\(progress.activity) \(progress.done * 100 / max(1, progress.total)) %"
     switch progress.unit {
     case .bytes:

@@ -4,7 +4,7 @@
 /// is that parts which take longer count for more. Time before the first unit is done, in which a resumed run finds again what
 /// was there, is not counted. The rate is a mean that forgets: what was done a quarter of the whole ago weighs 1/e of what
 /// was done last, so that a neighbour who comes or goes is noticed and single pieces are not.
-struct RemainingTime {
+package struct RemainingTime {
   /// Of the whole work.
   private static let memory = 0.25
 
@@ -12,8 +12,10 @@ struct RemainingTime {
   private var (gained, spent) = (0.0, 0.0)
   private var last: (work: Progress.Work, time: Double)?
 
+  package init() {}
+
   /// - Parameter time: seconds on a clock that never goes back.
-  mutating func add(_ work: Progress.Work, at time: Double) {
+  package mutating func add(_ work: Progress.Work, at time: Double) {
     defer { last = (work, time) }
     guard let last, work.done > 0, work.done >= last.work.done else { return }
     let step = work.done - last.work.done
@@ -23,7 +25,7 @@ struct RemainingTime {
   }
 
   /// Seconds from `time` to the end of the work; `nil` when too little was done to tell, a hundredth or half a second.
-  func secondsLeft(at time: Double) -> Double? {
+  package func secondsLeft(at time: Double) -> Double? {
     guard let last, gained > 0 else { return nil }
     let left = last.work.total - last.work.done
     guard left > 0 else { return 0 }
