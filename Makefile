@@ -9,7 +9,7 @@ VENV := .venv-peers
 SECONDS := 60
 KILLS := 200
 
-.PHONY: help build demo test test-peers test-kills test-faults test-arm64 fuzz bench format lint install clean deps peers
+.PHONY: help build demo test test-peers test-kills test-faults test-slurm test-arm64 fuzz bench format lint install clean deps peers
 
 help:
 	@echo "make demo         build, convert the bundled model to Q4_K_M and print its drift report"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-peers   the same against llama.cpp, libgguf, transformers and tokenizers from PyPI"
 	@echo "make test-kills   conversions and calibrations killed at KILLS=200 random moments, and gone on with"
 	@echo "make test-faults  faults of disk, memory and signals injected by strace; needs root for a small file system"
+	@echo "make test-slurm   a plan's tasks on a real Slurm of one node: cancelled, requeued, finalized; needs root"
 	@echo "make test-arm64   the kernels for Arm under an emulator, against libgguf"
 	@echo "make fuzz         every reader of outside bytes under libFuzzer, SECONDS=60 each"
 	@echo "make bench        speed beside the peers, as ratios"
@@ -53,6 +54,10 @@ test-kills: deps
 test-faults: build
 	@Tests/set-up.sh faults
 	Tests/faults.py $(BIN)
+
+test-slurm: build
+	@Tests/set-up.sh slurm
+	Tests/slurm.py $(BIN)
 
 test-arm64: peers
 	Tests/arm64.sh $(VENV)/bin/python

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build (or the peers) needs from the system, or says in one line what to install.
-#   set-up.sh build | peers | faults
+#   set-up.sh build | peers | faults | slurm
 set -euo pipefail
 
 command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or later: https://www.swift.org/install" >&2; exit 69; }
@@ -9,6 +9,7 @@ command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or lat
 packages=(zlib1g-dev pkg-config)
 [ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
 [ "${1:-build}" = faults ] && packages+=(python3 strace)
+[ "${1:-build}" = slurm ] && packages+=(python3 slurmctld slurmd slurm-client munge parallel)
 
 # By what a package gives, since only Debian and its kin have packages of these names.
 has() {
@@ -17,6 +18,7 @@ has() {
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     python3-dev) test -e "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ;;
     ninja-build) command -v ninja ;;
+    slurm-client) command -v sbatch ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
 }

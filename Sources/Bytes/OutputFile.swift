@@ -51,9 +51,11 @@ public final class OutputFile: Sendable {
   /// - Parameters:
   ///   - overwrites: whether a file under the final name may be replaced.
   ///   - resumes: whether what an earlier run left stays in the file.
+  ///   - isShared: whether several processes write the file, each its own part. It stays under its temporary name then, for
+  ///     one that has it alone to publish.
   /// - Throws: `InputError` `PATH` when the final name is taken and may not be, `LOCKED` when another process is making
   ///   the same file; `SystemError` when the folder cannot be written.
-  public init(_ path: String, overwrites: Bool = false, resumes: Bool = false) throws {
+  public init(_ path: String, overwrites: Bool = false, resumes: Bool = false, isShared: Bool = false) throws {
     guard !path.isEmpty, !path.utf8.contains(0) else {
       throw InputError(.path, "not a usable file name", file: path)
     }
@@ -63,7 +65,8 @@ public final class OutputFile: Sendable {
     let folderPath = OutputFile.split(path).folder
     temporaryPath = OutputFile.temporaryPath(of: path)
     folder = Descriptor(try SystemCalls.openFolder(folderPath.isEmpty ? "." : folderPath))
-    file = try OutputFile.lockedFile(temporaryPath, for: path)
+    file = try OutputFile.lockedFile(temporaryPath, for: path, isShared: isShared)
+    if isShared { state.withLock { $0.fate = .kept } }
     if !resumes { try SystemCalls.truncate(file.number, to: 0, path: temporaryPath) }
     leftBytes = try SystemCalls.status(of: file.number, path: temporaryPath).size
     // Another process may have published in the meantime.
@@ -81,11 +84,11 @@ public final class OutputFile: Sendable {
     guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
   }
 
-  /// The file at `path`, made if need be, which nobody else has open under this lock.
-  private static func lockedFile(_ path: String, for output: String) throws -> Descriptor {
+  /// The file at `path`, made if need be, which nobody else has open under a lock that does not go with this one.
+  private static func lockedFile(_ path: String, for output: String, isShared: Bool) throws -> Descriptor {
     while true {
       let file = Descriptor(try SystemCalls.openOrCreate(path))
-      guard SystemCalls.lock(file.number) else { throw locked(output) }
+      guard SystemCalls.lock(file.number, isShared: isShared) else { throw locked(output) }
       let status = try SystemCalls.status(of: file.number, path: path)
       guard status.isRegular else { throw InputError(.path, "is not a regular file", file: path) }
       // Since it was opened, whoever had the lock may have published or removed it.

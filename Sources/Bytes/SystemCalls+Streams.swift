@@ -60,12 +60,6 @@ extension SystemCalls {
 
   package static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
 
-  /// The value of a variable of the environment; `nil` when it is not set.
-  package static func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
-  }
-
   /// Seconds since 1970, by the clock on the wall.
   package static var secondsSince1970: Double {
     var time = timespec()

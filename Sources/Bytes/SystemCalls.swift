@@ -35,10 +35,10 @@ package enum SystemCalls {
     try check("open", path) { unsafe open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK) }
   }
 
-  /// Takes the file for this process until it is closed; `false` when another process has it. Where a file system has no
-  /// locks, everybody is told `true`.
-  package static func lock(_ descriptor: Int32) -> Bool {
-    while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+  /// Takes the file for this process until it is closed, alone or among others that share it; `false` when another process
+  /// has it in a way that does not go with that. Where a file system has no locks, everybody is told `true`.
+  package static func lock(_ descriptor: Int32, isShared: Bool = false) -> Bool {
+    while flock(descriptor, (isShared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0 {
       switch errno {
       case EWOULDBLOCK: return false
       case EINTR: continue
@@ -99,6 +99,15 @@ package enum SystemCalls {
     }
     defer { unsafe free(resolved) }
     return unsafe String(cString: resolved)
+  }
+
+  /// Makes `path` the folder that relative paths begin at.
+  package static func enterFolder(_ path: String) throws { _ = try check("enter", path) { unsafe chdir(path) } }
+
+  /// The value of a variable of the environment.
+  package static func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
   }
 
   /// Fills `buffer` from `offset`; fewer bytes only at the end of the file.

@@ -33,7 +33,7 @@ public struct ConversionPlan: Sendable {
   public let entries: [Entry]
   private let limits: SplitLimits
   /// Bytes of the files before each.
-  private let fileStarts: [Int]
+  let fileStarts: [Int]
 
   /// - Parameter decisions: of each tensor, in their order.
   /// - Throws: what the layout refuses.

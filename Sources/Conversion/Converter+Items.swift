@@ -14,14 +14,14 @@ extension Converter {
 
   /// Grinds the tensors `range` and appends them to every output.
   /// - Parameters:
-  ///   - starts: of each output, what comes before it is there already.
+  ///   - wanted: of each output, where the pieces begin that are to be made, its files counted through. (default: all)
   ///   - rounded: tensors that are made already, by name.
   /// - Throws: what concerns the input, and the error of the first output when all have failed.
   func write(
-    _ range: Range<Int>, from starts: [Int] = [0], replacing rounded: [String: Tensor] = [:],
+    _ range: Range<Int>, within wanted: [Range<Int>] = [0..<Int.max], replacing rounded: [String: Tensor] = [:],
     into sinks: [OrderedOutput], progress: ProgressHandler?
   ) throws {
-    let outputs = zip(plans, zip(sinks, starts)).map { Output(plan: $0, sink: $1.0, start: $1.1) }
+    let outputs = zip(plans, zip(sinks, wanted)).map { Output(plan: $0, sink: $1.0, wanted: $1.1) }
     let items = plans[0].items(of: range).filter { item in outputs.contains { $0.lacks(item) } }
     let total = plans.reduce(0) { $0 + $1.fileBytes }
     let costs = items.map { item in outputs.reduce(0) { $0 + $1.seconds(for: item, rounding, jobs: jobs) } }
@@ -54,10 +54,10 @@ extension Converter {
   private struct Output {
     let plan: ConversionPlan
     let sink: OrderedOutput
-    /// What comes before it is there already.
-    let start: Int
+    /// Pieces that begin elsewhere are there already, or another process makes them.
+    let wanted: Range<Int>
 
-    func lacks(_ item: ConversionPlan.Item) -> Bool { plan.place(of: item).lowerBound >= start }
+    func lacks(_ item: ConversionPlan.Item) -> Bool { wanted.contains(plan.place(of: item).lowerBound) }
 
     func seconds(for item: ConversionPlan.Item, _ rounding: Rounding, jobs: Int) -> Double {
       guard lacks(item) else { return 0 }

@@ -173,9 +173,9 @@ public struct Converter: Sendable {
     let starts = try zip(sinks, plans).map { sink, plan in try sink.begin(plan.hasPiece(endingAt:)) }
     var fallbacks: [FeedbackFallback] = []
     if let feedback = rounding.feedback {
-      fallbacks = try grind(model, with: feedback, into: sinks[0], first, progress)
+      fallbacks = try grind(model, with: feedback, into: sinks[0], first, progress: progress)
     } else {
-      try write(0..<plans[0].entries.count, from: starts, into: sinks, progress: progress)
+      try write(0..<plans[0].entries.count, within: starts.map { $0..<Int.max }, into: sinks, progress: progress)
     }
     let total = plans.reduce(0) { $0 + $1.fileBytes }
     progress?(Progress("quantizing", unit: .bytes, done: total, total: total))
@@ -188,28 +188,32 @@ public struct Converter: Sendable {
   }
 
   /// Writes what comes before the blocks, then block after block as it is rounded: the order of the file.
-  private func grind(
+  /// - Parameters:
+  ///   - wanted: where pieces begin that are to be made; all of a block or nothing.
+  func grind(
     _ model: ModelSource, with feedback: (source: FeedbackSource, options: FeedbackOptions),
-    into sink: OrderedOutput, _ target: Target, _ progress: ProgressHandler?
+    into sink: OrderedOutput, within wanted: Range<Int> = 0..<Int.max, _ target: Target? = nil,
+    progress: ProgressHandler?
   ) throws -> [FeedbackFallback] {
-    let (plan, state) = (plans[0], target.state)
+    let (plan, state) = (plans[0], target?.state)
     var fallbacks: [FeedbackFallback] = []
-    var written = plan.entries.firstIndex { $0.source.layer != nil } ?? plan.entries.count
-    try write(0..<written, into: [sink], progress: nil)
+    let inBlocks = plan.entries.indices.filter { plan.entries[$0].source.layer != nil }
+    try write(0..<(inBlocks.first ?? plan.entries.count), within: [wanted], into: [sink], progress: nil)
     let run = FeedbackRun(
       model: model, types: plan.quantizedTypes, source: feedback.source, options: feedback.options, jobs: jobs)
     try run.run(
-      progress: progress, finished: { try state?.layer($0, of: plan) }, checkpoints: target.hiddenStates
+      layers: plan.blocks(within: wanted), progress: progress, finished: { try state?.layer($0, of: plan) },
+      checkpoints: target?.hiddenStates
     ) { layer in
       if let state, !state.holds(layer: layer.index) { try state.append(layer) }
-      let end = plan.entries.lastIndex { $0.source.layer == layer.index }! + 1
       try write(
-        written..<end, replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: [sink],
-        progress: nil)
-      written = end
+        plan.entries(ofBlock: layer.index),
+        replacing: Dictionary(uniqueKeysWithValues: layer.tensors.map { ($0.name, $0) }), into: [sink], progress: nil)
       fallbacks += layer.fallbacks
     }
-    try write(written..<plan.entries.count, into: [sink], progress: nil)
+    if let last = inBlocks.last {
+      try write(last + 1..<plan.entries.count, within: [wanted], into: [sink], progress: nil)
+    }
     return fallbacks
   }
 }

@@ -10,6 +10,25 @@ public enum Machine {
   public static var unknownInstructionSet: String? { Kernels.unknownInstructionSet }
   /// Has a program told of what it could not write by an error, instead of being ended by a signal.
   public static func reportFailuresOfWriting() { SystemCalls.ignoreFailureSignals() }
+  /// The value of a variable of the environment.
+  public static func environment(_ name: String) -> String? { SystemCalls.environment(name) }
+
+  /// Where relative paths begin.
+  public static func currentFolder() throws -> String { try SystemCalls.canonicalPath(".") ?? "." }
+  public static func enterFolder(_ path: String) throws { try SystemCalls.enterFolder(path) }
+  /// `path`, whatever the current folder is later.
+  public static func absolute(_ path: String) throws -> String {
+    path.hasPrefix("/") ? path : try currentFolder() + "/" + path
+  }
+
+  /// The file of this program.
+  public static func program() throws -> String { try SystemCalls.canonicalPath("/proc/self/exe") ?? "quern" }
+
+  /// Has the shell carry out `script` in the place of this program.
+  public static func becomeShell(running script: String) throws -> Never {
+    try SystemCalls.becomeShell(running: script)
+  }
+
   public static func seconds(since instant: ContinuousClock.Instant) -> Double {
     Conversion.seconds(ContinuousClock.now - instant)
   }

@@ -81,6 +81,16 @@ final class OrderedOutput: Sendable {
     }
   }
 
+  /// Begins in the middle: what is before `position`, all files counted through, another process writes.
+  func begin(at position: Int) throws {
+    try output.reserve(layouts.map(\.fileSize))
+    try end.withLock { end in
+      while position >= end.start + layouts[end.file].fileSize { next(&end) }
+      (end.position, end.digests, end.unsettled) = (position - end.start, [], end.file)
+      if end.position == 0 { try writeHeader(&end) }
+    }
+  }
+
   private func earlier(_ isBoundary: (Int) -> Bool) throws -> End? {
     guard let state, let record = state.records.last(where: OrderedOutput.isMark),
       case let mark = try state.read(record), mark.count >= 8,
@@ -128,11 +138,7 @@ final class OrderedOutput: Sendable {
   func append(_ bytes: [UInt8], file: Int, at offset: Int) throws {
     let mark = try end.withLock { end -> (mark: [UInt8], files: ClosedRange<Int>)? in
       if let failure = end.failure { throw failure }
-      while end.file < file {
-        pad(&end, to: layouts[end.file].fileSize)
-        next(&end)
-        try writeHeader(&end)
-      }
+      try advance(&end, to: file)
       pad(&end, to: offset)
       try unsafe output.files[file].write(bytes.span.bytes, at: offset)
       end.add(bytes)
@@ -159,6 +165,15 @@ final class OrderedOutput: Sendable {
     (end.file, end.position, end.hash) = (end.file + 1, 0, SHA256())
   }
 
+  /// Ends the files before `file` and begins it.
+  private func advance(_ end: inout End, to file: Int) throws {
+    while end.file < file {
+      pad(&end, to: layouts[end.file].fileSize)
+      next(&end)
+      try writeHeader(&end)
+    }
+  }
+
   private func save(_ mark: [UInt8], _ files: ClosedRange<Int>) {
     let result = Result {
       for file in output.files[files] { try file.settle() }
@@ -182,6 +197,21 @@ final class OrderedOutput: Sendable {
     return zip(zip(output.files, layouts), digests).map {
       WrittenFile(path: $0.0.path, bytes: $0.1.fileSize, sha256: hexadecimalText($1))
     }
+  }
+
+  /// The SHA-256 of what was written of each file since `begin(at:)`, up to `position`; it is on the disk when this returns.
+  func finish(at position: Int) throws -> [[UInt8]] {
+    wait()
+    let (files, digests) = try end.withLock { end in
+      if let failure = end.failure { throw failure }
+      let first = end.unsettled
+      precondition(position >= end.start + end.position, "more was written")
+      while end.start + layouts[end.file].fileSize < position { try advance(&end, to: end.file + 1) }
+      pad(&end, to: position - end.start)
+      return (first...end.file, end.digests + [Array(end.hash.finalize())])
+    }
+    for file in output.files[files] { try file.settle() }
+    return digests
   }
 
   /// The run failed: keeps what a later one can go on with.

@@ -16,14 +16,17 @@ public struct OutputSet: Sendable {
   ///   - layouts: one a file.
   ///   - overwrites: whether files under the final names may be replaced.
   ///   - resumes: whether what an earlier run left stays in the files.
+  ///   - isShared: whether several processes write the files, each its own part; as of `OutputFile`.
   /// - Throws: as `OutputFile`; nothing new is left behind then.
-  public init(_ path: String, _ layouts: [GGUFLayout], overwrites: Bool = false, resumes: Bool = false) throws {
+  public init(
+    _ path: String, _ layouts: [GGUFLayout], overwrites: Bool = false, resumes: Bool = false, isShared: Bool = false
+  ) throws {
     self.path = path
     let names = OutputSet.names(path, layouts)
     try OutputFile.takeBack(names)
     // Before anything is created.
     for name in names { try OutputFile.refuse(name, overwrites: overwrites) }
-    files = try names.map { try OutputFile($0, overwrites: overwrites, resumes: resumes) }
+    files = try names.map { try OutputFile($0, overwrites: overwrites, resumes: resumes, isShared: isShared) }
   }
 
   public init(_ file: OutputFile) { (path, files) = (file.path, [file]) }

@@ -30,26 +30,21 @@ struct ConversionJob {
   /// - Throws: `ValidationError` when two outputs would be the same file; what planning throws.
   init(_ flags: Convert, _ input: ModelInput, _ recipes: [Recipe], _ console: Console) throws {
     (self.flags, self.input, self.console) = (flags, input, console)
-    let importance = try flags.imatrix.map { try ImportanceMatrix(reading: $0) }
-    calibration = try flags.calibrating.text(for: input)
-    hessians = try flags.calibrating.hessian.map { try HessianFolder(reading: $0) }
-    try hessians?.check(against: input)
-    rounding = flags.calibrating.rounding(importance: importance, text: calibration, hessians: hessians)
+    let importance = try flags.conversion.importance()
+    let calibrating = flags.conversion.calibrating
+    calibration = try calibrating.text(for: input)
+    hessians = try flags.conversion.hessians(for: input)
+    rounding = calibrating.rounding(importance: importance, text: calibration, hessians: hessians)
     for recipe in recipes {
       let path = try flags.output.path(type: recipe.fileType.name, name: input.name)
       guard !outputs.contains(where: { $0.path == path }) else {
         throw ValidationError("--type has \(recipe.fileType.name) twice.")
       }
-      outputs.append(Output(path: path, recipe: recipe, plan: try plan(recipe)))
+      outputs.append(Output(path: path, recipe: recipe, plan: try flags.conversion.plan(input, recipe, rounding)))
     }
   }
 
-  private func plan(_ recipe: Recipe) throws -> ConversionPlan {
-    try ConversionPlan(
-      input, recipe: recipe, importance: rounding.importance, isCalibrated: rounding.feedback != nil,
-      overriding: flags.overrides.map { ($0.key, $0.value) },
-      limits: flags.split.limits)
-  }
+  private var calibrating: CalibrationOptions { flags.conversion.calibrating }
 
   /// Opens all that will be written, so that names which may not be are told of before what may take hours, and so is room
   /// or memory that is not there.
@@ -68,7 +63,7 @@ struct ConversionJob {
       let plan = outputs[index].plan
       let identity = RunState.identity(
         converting: input, plan, text: calibration, importance: rounding.importance, hessians: hessians,
-        options: flags.calibrating.summary(rounding, targetBytes: flags.calibrating.targetBytes(plan)))
+        options: calibrating.summary(rounding, targetBytes: calibrating.targetBytes(plan)))
       outputs[index].target?.state = try RunState(converting: identity, into: output, resumes: !flags.noResume)
       outputs[index].target?.hiddenStates = try FeedbackCheckpoints(
         beside: output.path, identity: identity, interval: .seconds(flags.saveStates), resumes: !flags.noResume)
@@ -87,7 +82,7 @@ struct ConversionJob {
   /// Takes the room for all outputs.
   private func reserve() throws {
     let sizes = outputs.map { output in
-      guard let target = flags.calibrating.targetBytes(output.plan), output.plan.layouts.count == 1 else {
+      guard let target = calibrating.targetBytes(output.plan), output.plan.layouts.count == 1 else {
         return output.plan.layouts.map(\.fileSize)
       }
       return [target]
@@ -98,7 +93,7 @@ struct ConversionJob {
       others -= try target.output.missingBytes(for: sizes)
       // Blocks rounded with feedback are kept beside the output until it is whole.
       let kept =
-        flags.calibrating.usesFeedback ? output.plan.feedbackBytes * sizes.reduce(0, +) / output.plan.fileBytes : 0
+        calibrating.usesFeedback ? output.plan.feedbackBytes * sizes.reduce(0, +) / output.plan.fileBytes : 0
       try target.output.reserve(sizes, others: others + max(0, kept - (target.state?.fileBytes ?? 0)))
     }
   }
@@ -130,8 +125,8 @@ struct ConversionJob {
   /// What looks at the one output's types: there are not several then.
   private mutating func calibrate(with text: CalibrationText) throws {
     var plan = outputs[0].plan
-    let (size, state) = (flags.calibrating.targetBytes(plan), outputs[0].target?.state)
-    if flags.calibrating.awq {
+    let (size, state) = (calibrating.targetBytes(plan), outputs[0].target?.state)
+    if calibrating.awq {
       let found = try ScalingRun(input, plan, rounding: rounding, text: text, jobs: flags.compute.threads)
         .run(progress: console.progress())
       console.say(
@@ -139,7 +134,7 @@ struct ConversionJob {
           + "\(decimals(found.error, 3)) of what it was")
       input = found.input
       rounding.importance = found.importance
-      plan = try self.plan(outputs[0].recipe)
+      plan = try flags.conversion.plan(input, outputs[0].recipe, rounding)
     }
     if let known = try state.flatMap({ try plan.withTypes(of: $0) }) {
       plan = known

@@ -29,8 +29,7 @@ struct Convert: WatchedCommand {
       \(RecipeOptions.typeTable)
       """)
 
-  @Argument(help: "A model folder, a file of weights or an index, or a GGUF.")
-  var input: String
+  @OptionGroup var conversion: ConversionOptions
 
   @Option(
     name: .shortAndLong,
@@ -38,20 +37,6 @@ struct Convert: WatchedCommand {
       "The GGUF to write; {name} and {type} in it stand for the model's name and the type. Of a set, what the names begin with.",
       valueName: "file"))
   var output: OutputTemplate
-
-  @OptionGroup var recipe: RecipeOptions
-  @OptionGroup(title: "Where to cut a set of files") var split: SplitOptions
-  @OptionGroup(title: "How to lose less at the same size") var calibrating: CalibrationOptions
-  @OptionGroup var reading: InputOptions
-
-  @Option(
-    help: ArgumentHelp("Weigh errors by this importance matrix, a GGUF or .dat of llama-imatrix.", valueName: "file"))
-  var imatrix: String?
-
-  @Option(
-    name: .customLong("override-kv"),
-    help: ArgumentHelp("Set a metadata key; TYPE is int, float, bool or str. Repeatable.", valueName: "key=type:value"))
-  var overrides: [MetadataOverride] = []
 
   @Option(
     help: ArgumentHelp(
@@ -92,12 +77,10 @@ struct Convert: WatchedCommand {
   func validate() throws {
     if !(0...86_400).contains(saveStates) { throw ValidationError("--save-states takes a number from 0 to 86400.") }
     if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
-    if recipe.recipe != nil, calibrating.allocates {
-      throw ValidationError("--recipe chooses every type: leave --allocate and the flags that imply it out.")
-    }
-    try output.validate(types: recipe.types.count, flag: "--output")
-    try saveRecipe?.validate(types: recipe.types.count, flag: "--save-recipe")
-    if recipe.types.count > 1, calibrating.looksAtTypes {
+    let types = conversion.recipe.types.count
+    try output.validate(types: types, flag: "--output")
+    try saveRecipe?.validate(types: types, flag: "--save-recipe")
+    if types > 1, conversion.calibrating.looksAtTypes {
       throw ValidationError(
         "--method gptq, --awq and --allocate take one --type: what they find for one is not right for another.")
     }
@@ -106,8 +89,8 @@ struct Convert: WatchedCommand {
   func run() throws {
     let console = shared.console
     let began = ContinuousClock.now
-    let input = try reading.open(input, console, jobs: compute.threads)
-    let recipes = try recipe.recipes(for: input)
+    let input = try conversion.reading.open(conversion.input, console, jobs: compute.threads)
+    let recipes = try conversion.recipe.recipes(for: input)
     let text = try verify.map { try TextFile(reading: $0) }
     var job = try ConversionJob(self, input, recipes, console)
     try job.open()
@@ -160,22 +143,5 @@ struct Convert: WatchedCommand {
       return
     }
     Swift.print(outputs.map { $0.plan.text(output: $0.path) }.joined(separator: "\n\n"))
-  }
-}
-
-/// `KEY=TYPE:VALUE`.
-struct MetadataOverride: ExpressibleByArgument {
-  var key: String
-  var value: MetadataOverrideValue
-
-  init?(argument: String) {
-    guard let equals = argument.firstIndex(of: "="), let colon = argument[equals...].firstIndex(of: ":") else {
-      return nil
-    }
-    key = String(argument[..<equals])
-    let type = argument[argument.index(after: equals)..<colon]
-    let text = String(argument[argument.index(after: colon)...])
-    guard !key.isEmpty, let value = MetadataOverrideValue(type: String(type), text: text) else { return nil }
-    self.value = value
   }
 }

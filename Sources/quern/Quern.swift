@@ -20,7 +20,7 @@ import Quantization
     version: Version.current,
     subcommands: [
       Inspect.self, Convert.self, Check.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self,
-      Tokenize.self,
+      Tokenize.self, Plan.self, RunTask.self, Finalize.self, Submit.self,
     ])
 
   static func main() {

@@ -73,6 +73,15 @@ public struct CalibrationText: Sendable {
     return part
   }
 
+  var chunkCount: Int { chunks.count }
+
+  /// Consecutive chunks: the text is cut into `count` slices as evenly as can be.
+  func slice(_ number: Int, of count: Int) -> CalibrationText {
+    var slice = self
+    slice.chunks = Array(chunks[number * chunks.count / count..<(number + 1) * chunks.count / count])
+    return slice
+  }
+
   /// - Parameter halves: half distances between the chunks that the first is from the beginning.
   private func chunks(_ count: Int, from halves: Int) -> [[Int32]] {
     let count = min(chunks.count, count)

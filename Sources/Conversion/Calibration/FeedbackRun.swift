@@ -55,33 +55,34 @@ struct FeedbackRun {
   }
 
   /// - Parameters:
+  ///   - layers: blocks to round; all of them where a text is walked.
   ///   - finished: gives a block that was rounded before, by the same run; the text only passes through it.
   ///   - checkpoints: of a text that is walked.
   ///   - deliver: called block after block.
   /// - Throws: `NONFINITE` when the model computes no number for the text; what reading throws.
   func run(
-    progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil },
+    layers: Range<Int>? = nil, progress: ProgressHandler?, finished: (Int) throws -> Layer? = { _ in nil },
     checkpoints: FeedbackCheckpoints? = nil, deliver: (Layer) throws -> Void
   ) throws {
-    let count = model.parameters.layerCount
+    let blocks = layers ?? 0..<model.parameters.layerCount
     var rounded = 0
     /// Blocks that were rounded before come first, and take next to nothing.
     func report(done: Int) {
       progress?(
         Progress(
-          "rounding with feedback", unit: .steps, done: done, total: count,
-          work: .init(done: Double(rounded), total: Double(rounded + count - done))))
+          "rounding with feedback", unit: .steps, done: done, total: blocks.count,
+          work: .init(done: Double(rounded), total: Double(rounded + blocks.count - done))))
     }
     func ended(_ layer: Layer, isKnown: Bool = false) throws {
       try deliver(layer)
       if !isKnown { rounded += 1 }
-      report(done: layer.index + 1)
+      report(done: layer.index + 1 - blocks.lowerBound)
     }
     report(done: 0)
     switch source {
     case .text(let text): try walk(text, finished, checkpoints, ended)
     case .stored(let folder):
-      for layer in 0..<count {
+      for layer in blocks {
         if let known = try finished(layer) {
           try ended(known, isKnown: true)
         } else {

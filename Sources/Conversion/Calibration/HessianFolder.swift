@@ -82,10 +82,11 @@ extension HessianFolder {
 
   /// Adds the Hessians of several texts, block after block, element by element in F64 in the order of `folders`. Blocks that
   /// an earlier run has written stay.
+  /// - Parameter layers: blocks that are wanted; all when `nil`.
   /// - Throws: `CRC` for folders of another model than `input`; `DUP` when a text is in two; `MISSING` for a block.
   public static func merge(
-    _ folders: [HessianFolder], into path: String, for input: ModelInput, overwrites: Bool = false,
-    progress: ProgressHandler? = nil
+    _ folders: [HessianFolder], into path: String, for input: ModelInput, layers: Range<Int>? = nil,
+    overwrites: Bool = false, progress: ProgressHandler? = nil
   ) throws -> HessianFolder {
     for folder in folders { try folder.check(against: input) }
     let parameters = input.model.parameters
@@ -101,14 +102,22 @@ extension HessianFolder {
       identity.texts += folder.identity.texts
     }
     let merged = try HessianFolder(writing: path, identity, overwrites: overwrites)
-    for layer in 0..<identity.layerCount {
+    let layers = layers ?? 0..<identity.layerCount
+    for layer in layers {
       if (try? merged.file(layer, parameters)) == nil {
         try HessianFile.merge(
           folders.map { try $0.file(layer, parameters) }, layer: layer, identity, parameters,
           to: OutputFile(file(layer, in: path), overwrites: true))
       }
-      progress?(Progress("adding Hessians", unit: .steps, done: layer + 1, total: identity.layerCount))
+      progress?(Progress("adding Hessians", unit: .steps, done: layer + 1 - layers.lowerBound, total: layers.count))
     }
     return merged
+  }
+
+  /// Removes the files of some blocks, if they are there.
+  static func remove(_ layers: Range<Int>, in path: String) throws {
+    for layer in layers where try SystemCalls.status(at: file(layer, in: path)) != nil {
+      try SystemCalls.unlink(file(layer, in: path))
+    }
   }
 }

@@ -16,8 +16,9 @@ struct MetricsFile {
   /// Files that have their final names.
   var outputs = 0
 
-  init(_ path: String, command: String) {
-    self.path = path
+  init(_ path: String, command: String) throws {
+    // It stays the same file when the command goes to another folder.
+    self.path = try Machine.absolute(path)
     let name = path.split(separator: "/").last.map(String.init) ?? path
     labels = [("command", command), ("run", name.hasSuffix(".prom") ? String(name.dropLast(5)) : name)]
   }

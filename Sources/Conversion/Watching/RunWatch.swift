@@ -28,7 +28,7 @@ public final class RunWatch: Sendable {
     warn: @escaping @Sendable (String) -> Void
   ) throws {
     self.warn = warn
-    let metrics = metrics.map { MetricsFile($0, command: command) }
+    let metrics = try metrics.map { try MetricsFile($0, command: command) }
     try metrics?.write()
     state = Mutex(
       State(line: Pace(interval: lineInterval), events: try events.map(EventStream.init), metrics: metrics))

@@ -48,6 +48,10 @@ struct PeerTests {
     try Peers.run("checkpoints.py", [probe])
   }
 
+  @Test func submissionsAreValidForKubernetes() throws {
+    try Peers.run("kubernetes.py", [CommandRun.quern, tiny])
+  }
+
   @Test func theRecordedBlocksAreThoseOfGGML() throws {
     try Peers.run("record_blocks.py", ["--check"])
   }
