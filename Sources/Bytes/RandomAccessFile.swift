@@ -99,7 +99,8 @@ public final class RandomAccessFile: Sendable {
 
 /// A file as it was when it was opened, for telling later whether the same one stands there, open or not.
 public struct FileIdentity: Sendable {
-  fileprivate let path: String
+  /// As the user gave it.
+  package let path: String
   fileprivate let target: String
   fileprivate let status: SystemCalls.Status
 

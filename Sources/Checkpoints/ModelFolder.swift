@@ -74,6 +74,11 @@ public struct ModelFolder: Sendable {
   /// - Throws: `CHANGED` when one that was opened is no longer what it was.
   public func checkUnchanged() throws { for file in opened.identities.withLock(\.self) { try file.check() } }
 
+  /// The paths of all files that were opened in it and in folders reached from it, sorted by their bytes.
+  public var openedPaths: [String] {
+    Set(opened.identities.withLock { $0.map { ExactString($0.path) } }).sorted().map(\.string)
+  }
+
   /// The text of the JSON file `name`, or `nil` when there is none.
   public func json(_ name: String, limit: Int = 16 << 20) throws -> JSONDocument? {
     guard try resolve(name) != nil else { return nil }

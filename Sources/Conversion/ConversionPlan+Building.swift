@@ -12,13 +12,14 @@ extension ConversionPlan {
   /// by name, then block by block, each by name. The keys that it sets stand last, as it leaves them, so that
   /// `llama-quantize COPY` of our file is the same file. The four keys of an importance matrix follow, but with names of
   /// files where it writes paths.
-  /// - Parameter isCalibrated: whether error feedback learns what the columns weigh: the same types as with an importance
-  ///   matrix then.
+  /// - Parameters:
+  ///   - isCalibrated: whether error feedback learns what the columns weigh: the same types as with an importance matrix then.
+  ///   - provenance: what the file says of its making; nothing by default, so that it is the file of llama-quantize.
   /// - Throws: `RecipeError` for an override that matches nothing and the like; what the layout refuses.
   public init(
     _ input: ModelInput, recipe: Recipe, importance: ImportanceMatrix? = nil,
     isCalibrated: Bool = false, overriding overrides: [(key: String, value: MetadataOverrideValue)] = [],
-    limits: SplitLimits = .none
+    provenance: ConversionProvenance? = nil, limits: SplitLimits = .none
   ) throws {
     let tensors = TensorOrder.indices(of: input.model.tensors.map(\.name)).map { input.model.tensors[$0] }
     try importance?.check(against: tensors)
@@ -32,6 +33,11 @@ extension ConversionPlan {
       hasImportance: { importance?.contains($0) ?? false })
 
     var metadata = input.metadata
+    // Before the keys that llama-quantize sets anew, so that its COPY is the same file here too.
+    for (key, value) in provenance?.metadata(type: recipe.fileType.name).entries ?? [] {
+      metadata[key] = nil
+      metadata[key] = value
+    }
     metadata["general.quantization_version"] = nil
     metadata["general.quantization_version"] = .uint32(2)
     metadata["general.file_type"] = nil

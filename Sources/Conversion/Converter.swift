@@ -100,9 +100,14 @@ public struct Converter: Sendable {
     public var state: RunState?
     /// Keeps those of the text that feedback walks; removed likewise.
     public var hiddenStates: FeedbackCheckpoints?
+    /// Says beside the output what it is.
+    public var attestation: Attestation?
 
-    public init(_ output: OutputSet, state: RunState? = nil, hiddenStates: FeedbackCheckpoints? = nil) {
-      (self.output, self.state, self.hiddenStates) = (output, state, hiddenStates)
+    public init(
+      _ output: OutputSet, state: RunState? = nil, hiddenStates: FeedbackCheckpoints? = nil,
+      attestation: Attestation? = nil
+    ) {
+      (self.output, self.state, self.hiddenStates, self.attestation) = (output, state, hiddenStates, attestation)
     }
   }
 
@@ -150,20 +155,26 @@ public struct Converter: Sendable {
       for sink in sinks { sink.abandon(after: sink.failure ?? error) }
       throw error
     }
-    return zip(zip(targets, sinks), made).map { target, made in
-      Result {
-        do {
-          let written = try made.get()
-          try target.0.output.publish()
-          // The state last: hidden states without it would be refused.
-          try target.0.hiddenStates?.remove()
-          try target.0.state?.remove()
-          return written
-        } catch {
-          target.1.abandon(after: error)
-          throw error
-        }
-      }
+    return targets.indices.map { index in
+      Result { try publish(made[index], as: targets[index], plans[index], after: sinks[index]) }
+    }
+  }
+
+  private func publish(
+    _ made: Result<Written, any Error>, as target: Target, _ plan: ConversionPlan, after sink: OrderedOutput
+  ) throws -> Written {
+    do {
+      let written = try made.get()
+      try target.attestation?.write(written.files, plan.layouts, from: target.output, jobs: jobs)
+      try target.output.publish()
+      try target.attestation?.publish()
+      // The state last: hidden states without it would be refused.
+      try target.hiddenStates?.remove()
+      try target.state?.remove()
+      return written
+    } catch {
+      sink.abandon(after: error)
+      throw error
     }
   }
 

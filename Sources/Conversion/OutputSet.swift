@@ -34,8 +34,12 @@ public struct OutputSet: Sendable {
   /// The final names.
   public static func names(_ path: String, _ layouts: [GGUFLayout]) -> [String] {
     guard layouts[0].isOfSet else { return [path] }
-    let prefix = path.hasSuffix(".gguf") ? String(path.dropLast(".gguf".count)) : path
-    return layouts.indices.map { GGUFLayout.setFileName(prefix, $0, of: layouts.count) }
+    return layouts.indices.map { GGUFLayout.setFileName(stem(path), $0, of: layouts.count) }
+  }
+
+  /// What the names of a set, and of files beside an output, begin with: `a/model` of `a/model.gguf`.
+  static func stem(_ path: String) -> String {
+    path.hasSuffix(".gguf") ? String(path.dropLast(".gguf".count)) : path
   }
 
   /// Whether an earlier run left nothing.

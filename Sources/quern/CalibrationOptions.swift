@@ -166,8 +166,11 @@ struct FeedbackSetting: ExpressibleByArgument {
   private let change: @Sendable (inout FeedbackOptions) -> Void
   /// Whether it is about what a text shows of blocks that are rounded.
   private(set) var needsText = false
+  /// As it was given.
+  let argument: String
 
   init?(argument: String) {
+    self.argument = argument
     let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
     guard parts.count == 2 else { return nil }
     let switches = ["on": true, "off": false]

@@ -22,6 +22,7 @@ struct ConversionJob {
   private let calibration: CalibrationText?
   private let hessians: HessianFolder?
   private var rounding: Converter.Rounding
+  private let provenance: ConversionProvenance?
   private(set) var outputs: [Output] = []
 
   var isCalibrated: Bool { calibration != nil || hessians != nil }
@@ -35,13 +36,20 @@ struct ConversionJob {
     calibration = try calibrating.text(for: input)
     hessians = try flags.conversion.hessians(for: input)
     rounding = calibrating.rounding(importance: importance, text: calibration, hessians: hessians)
+    provenance = try flags.provenance.record(
+      of: input, flags.conversion, rounding, text: calibration, hessians: hessians, jobs: flags.compute.threads,
+      progress: console.progress())
     for recipe in recipes {
       let path = try flags.output.path(type: recipe.fileType.name, name: input.name)
       guard !outputs.contains(where: { $0.path == path }) else {
         throw ValidationError("--type has \(recipe.fileType.name) twice.")
       }
-      outputs.append(Output(path: path, recipe: recipe, plan: try flags.conversion.plan(input, recipe, rounding)))
+      outputs.append(Output(path: path, recipe: recipe, plan: try plan(recipe)))
     }
+  }
+
+  private func plan(_ recipe: Recipe) throws -> ConversionPlan {
+    try flags.conversion.plan(input, recipe, rounding, provenance: provenance)
   }
 
   private var calibrating: CalibrationOptions { flags.conversion.calibrating }
@@ -76,7 +84,12 @@ struct ConversionJob {
     outputs[index].target = nil
     outputs[index].target = Converter.Target(
       try OutputSet(path, layouts, overwrites: flags.force, resumes: !flags.noResume), state: former?.state,
-      hiddenStates: former?.hiddenStates)
+      hiddenStates: former?.hiddenStates,
+      attestation: try former?.attestation
+        ?? provenance.map {
+          try Attestation(
+            of: $0, fileType: outputs[index].recipe.fileType.name, beside: path, overwrites: flags.force)
+        })
   }
 
   /// Takes the room for all outputs.
@@ -134,7 +147,7 @@ struct ConversionJob {
           + "\(decimals(found.error, 3)) of what it was")
       input = found.input
       rounding.importance = found.importance
-      plan = try flags.conversion.plan(input, outputs[0].recipe, rounding)
+      plan = try self.plan(outputs[0].recipe)
     }
     if let known = try state.flatMap({ try plan.withTypes(of: $0) }) {
       plan = known

@@ -29,10 +29,13 @@ struct ConversionOptions: ParsableArguments {
   }
 
   /// How to make files of `recipe` from `input`; nothing is written.
-  func plan(_ input: ModelInput, _ recipe: Recipe, _ rounding: Converter.Rounding) throws -> ConversionPlan {
+  func plan(
+    _ input: ModelInput, _ recipe: Recipe, _ rounding: Converter.Rounding, provenance: ConversionProvenance? = nil
+  ) throws -> ConversionPlan {
     try ConversionPlan(
       input, recipe: recipe, importance: rounding.importance, isCalibrated: rounding.feedback != nil,
-      overriding: overrides.map { ($0.key, $0.value) }, limits: split.limits)
+      overriding: overrides.map { ($0.key, $0.value) }, provenance: provenance,
+      limits: split.limits)
   }
 
   /// The matrix of `--imatrix`.
@@ -50,8 +53,11 @@ struct ConversionOptions: ParsableArguments {
 struct MetadataOverride: ExpressibleByArgument {
   var key: String
   var value: MetadataOverrideValue
+  /// As it was given.
+  let argument: String
 
   init?(argument: String) {
+    self.argument = argument
     guard let equals = argument.firstIndex(of: "="), let colon = argument[equals...].firstIndex(of: ":") else {
       return nil
     }

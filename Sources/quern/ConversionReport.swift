@@ -7,6 +7,8 @@ struct ConversionReport {
   struct Output {
     var plan: ConversionPlan
     var written: Converter.Written
+    /// Beside it, if that was asked for.
+    var attestation: Attestation?
 
     /// To open it by.
     var path: String { written.files[0].path }
@@ -46,7 +48,11 @@ struct ConversionReport {
       ("bits_per_weight", .double(output.plan.bitsPerWeight)), ("tensors", .int(output.plan.entries.count)),
       ("resumed_bytes", .int(output.written.resumedBytes)),
       ("sha256", files.count == 1 ? .string(files[0].sha256) : .null), ("files", .array(files.map(\.json))),
-    ] + (isCalibrated ? [("without_feedback", .array(output.written.fallbacks.map(\.json)))] : [])
+    ] + attested(output) + (isCalibrated ? [("without_feedback", .array(output.written.fallbacks.map(\.json)))] : [])
+  }
+
+  private func attested(_ output: Output) -> [(String, JSONText)] {
+    output.attestation.map { [("sums", .string($0.paths.sums)), ("statement", .string($0.paths.statement))] } ?? []
   }
 
   var text: String {

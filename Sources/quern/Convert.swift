@@ -71,6 +71,7 @@ struct Convert: WatchedCommand {
         + "passed since the last time.", valueName: "seconds"))
   var saveStates = 300  // writing gigabytes so often is not felt
 
+  @OptionGroup(title: "What it was made from") var provenance: ProvenanceOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
 
@@ -105,7 +106,9 @@ struct Convert: WatchedCommand {
     try job.publishRecipes()
     Interruption.stopListening()
     let made = zip(job.outputs, results).compactMap { output, result in
-      (try? result.get()).map { ConversionReport.Output(plan: output.plan, written: $0) }
+      (try? result.get()).map {
+        ConversionReport.Output(plan: output.plan, written: $0, attestation: output.target?.attestation)
+      }
     }
     for output in made {
       for file in output.written.files { console.published(file.path, sha256: file.sha256) }

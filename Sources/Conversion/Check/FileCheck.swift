@@ -38,6 +38,10 @@ public struct FileCheck: Sendable {
     if let model {
       report.tensors = model.tensors.count
       try rules(of: model, &report)
+      if let source {
+        try compare(model, with: source, &report)
+        try compareSources(model, source, jobs: jobs, progress, &report)
+      }
     }
     let files = model?.files.map(\.file) ?? [given]
     let scan = try (model.map { ByteScan($0) } ?? ByteScan(given)).run(jobs: jobs, progress: progress)
@@ -65,7 +69,6 @@ public struct FileCheck: Sendable {
       report.notes += ollama.notes
     case nil: try ownRules(of: model, &report)
     }
-    if let source { try compare(model, with: source, &report) }
   }
 
   private func llamaCpp(_ model: GGUFModel, _ report: inout CheckReport) {
@@ -149,6 +152,29 @@ public struct FileCheck: Sendable {
       report.findings.add(
         .source, difference.key, "expected \(difference.reference) as in the source, found \(difference.candidate)",
         remedy: remedy)
+    }
+  }
+
+  /// The files that the model says it was made from, beside those of `source`.
+  private func compareSources(
+    _ model: GGUFModel, _ source: ModelInput, jobs: Int, _ progress: ProgressHandler?, _ report: inout CheckReport
+  ) throws {
+    guard let names = model.metadata[ConversionProvenance.sourceFilesKey]?.strings,
+      let digests = model.metadata[ConversionProvenance.sourceDigestsKey]?.strings
+    else { return }
+    guard names.count == digests.count else {
+      return report.findings.add(
+        .source, ConversionProvenance.sourceDigestsKey, "expected \(names.count) digests, found \(digests.count)")
+    }
+    let found = Set(
+      try DigestedFile.list(source.sourcePaths, jobs: jobs, progress: progress).map {
+        [ExactString($0.name), ExactString($0.sha256)]
+      })
+    for (name, digest) in zip(names, digests) where !found.contains([ExactString(name), ExactString(digest)]) {
+      report.findings.add(
+        .source, name,
+        "the file says that it was made from one with SHA-256 \(printable(digest, limit: 64)), which the source has not",
+        remedy: "it was made from another copy of the model")
     }
   }
 }
