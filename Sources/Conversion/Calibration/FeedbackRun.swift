@@ -65,18 +65,26 @@ struct FeedbackRun {
     checkpoints: FeedbackCheckpoints? = nil, deliver: (Layer) throws -> Void
   ) throws {
     let blocks = layers ?? 0..<model.parameters.layerCount
-    func ended(_ layer: Layer) throws {
-      try deliver(layer)
+    var rounded = 0
+    /// Blocks that were rounded before come first, and take next to nothing.
+    func report(done: Int) {
       progress?(
         Progress(
-          "rounding with feedback", unit: .steps, done: layer.index + 1 - blocks.lowerBound, total: blocks.count))
+          "rounding with feedback", unit: .steps, done: done, total: blocks.count,
+          work: .init(done: Double(rounded), total: Double(rounded + blocks.count - done))))
     }
+    func ended(_ layer: Layer, isKnown: Bool = false) throws {
+      try deliver(layer)
+      if !isKnown { rounded += 1 }
+      report(done: layer.index + 1 - blocks.lowerBound)
+    }
+    report(done: 0)
     switch source {
     case .text(let text): try walk(text, finished, checkpoints, ended)
     case .stored(let folder):
       for layer in blocks {
         if let known = try finished(layer) {
-          try ended(known)
+          try ended(known, isKnown: true)
         } else {
           var hessians = try folder.hessians(layer: layer, model.parameters)
           try ended(try round(layer, &hessians))
@@ -87,7 +95,7 @@ struct FeedbackRun {
 
   private func walk(
     _ text: CalibrationText, _ finished: (Int) throws -> Layer?, _ checkpoints: FeedbackCheckpoints?,
-    _ deliver: (Layer) throws -> Void
+    _ deliver: (Layer, _ isKnown: Bool) throws -> Void
   ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
     // How far inputs drift is told from every second chunk; those come first.
@@ -105,11 +113,12 @@ struct FeedbackRun {
             .checksum, "hidden states were kept that are behind it, but not itself", subject: "block \(layer)",
             remedy: "start again with --no-resume")
         }
-        try deliver(known)
+        try deliver(known, true)
         continue
       }
       let rounded: Layer
-      if let known = try finished(layer) {
+      let known = try finished(layer)
+      if let known {
         if let undrifted { try pass.apply(layer: layer, to: undrifted) }
         if !options.isSequential { try pass.apply(layer: layer, to: states) }
         rounded = known
@@ -121,7 +130,7 @@ struct FeedbackRun {
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
-      try deliver(rounded)
+      try deliver(rounded, known != nil)
       if layer + 1 < pass.layerCount { try checkpoints?.reached(layer: layer + 1, kept) }
     }
   }
