@@ -7,6 +7,8 @@ struct YAMLFile {
   /// In the order of the file; keys are strings, and none is there twice.
   let entries: [(key: String, line: Int, value: Node)]
 
+  private static let aliasLimit = 16
+
   /// - Parameters:
   ///   - limit: bytes that it may have.
   ///   - what: what is expected in it, for messages.
@@ -15,6 +17,12 @@ struct YAMLFile {
     let bytes = try RandomAccessFile(path).readAll(limit: limit)
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw InputError(.utf8, "not valid UTF-8", file: path)
+    }
+    // A few are handy; more, each of several before it, make a tree that no memory holds.
+    let aliases = text.matches(of: /(?:^|[\s\[{,:?-])\*[\w-]/).count
+    guard aliases <= YAMLFile.aliasLimit else {
+      throw InputError(
+        .limit, "\(aliases) aliases, at most \(YAMLFile.aliasLimit) are read", file: path, remedy: "write them out")
     }
     let root: Node?
     do {
