@@ -9,9 +9,9 @@ public struct BatchJob: Sendable {
   /// The path of the file that is made; of a split set, what its names are made from.
   public let output: String
   /// Flags of `quern convert` that decide the output.
-  let conversion: [String]
+  package let conversion: [String]
   /// Flags of `quern verify`, where there is a text.
-  let proof: [String]?
+  package let proof: [String]?
   /// Files beside the model that the flags name.
   let conversionFiles: [String]
   let proofFiles: [String]

@@ -26,6 +26,7 @@ public struct BatchResult: Sendable {
   /// The file to open, where it is now.
   public var output: String { status == .gateFailed ? job.unproved : record?.files.first?.path ?? job.output }
   public var bytes: Int? { isMade ? record?.made.bytes : nil }
+  public var sha256: String? { isMade ? record?.made.sha256 : nil }
   public var divergence: Double? { isMade ? record?.proof?.divergence : nil }
   private var isMade: Bool { status == .done || status == .upToDate || status == .gateFailed }
 
@@ -35,7 +36,7 @@ public struct BatchResult: Sendable {
       ("status", .string(status.rawValue)), ("exit_code", exitCode.map { .int($0) } ?? .null),
       ("problem", problem.map { .string($0) } ?? .null), ("output", .string(output)),
       ("file_bytes", bytes.map { .int($0) } ?? .null),
-      ("sha256", isMade ? record?.made.sha256.map { .string($0) } ?? .null : .null), ("seconds", .double(seconds)),
+      ("sha256", sha256.map { .string($0) } ?? .null), ("seconds", .double(seconds)),
     ]
     if isMade, let proof = record?.proof { members += proof.members }
     return .object(
