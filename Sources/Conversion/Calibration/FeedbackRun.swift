@@ -32,7 +32,7 @@ public enum FeedbackSource: Sendable {
 
 /// Rounds the linear weights of a model block by block with error feedback.
 ///
-/// In memory are the states of all calibration chunks (twice where targets move), the inputs of some thousand tokens, and one
+/// In memory are the states of all calibration chunks (half as much again where targets move), the inputs of some thousand tokens, and one
 /// block's Hessians and weights; with stored Hessians no text is walked. The results depend neither on `jobs` nor on the
 /// instruction set.
 struct FeedbackRun {
@@ -98,8 +98,12 @@ struct FeedbackRun {
     _ deliver: (Layer, _ isKnown: Bool) throws -> Void
   ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
-    let states = try pass.embed(text.chunks)
-    let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
+    // How far inputs drift is told from every second chunk; those come first.
+    let chunks = text.chunks
+    let order = Array(stride(from: 0, to: chunks.count, by: 2)) + Array(stride(from: 1, to: chunks.count, by: 2))
+    let states = try pass.embed(order.map { chunks[$0] })
+    let undrifted =
+      options.isSequential && options.asymmetry > 0 ? try states.selecting(0..<(chunks.count + 1) / 2).copy() : nil
     let kept = [states] + (undrifted.map { [$0] } ?? [])
     let first = try checkpoints?.restore(kept) ?? 0
     for layer in 0..<pass.layerCount {
