@@ -144,6 +144,11 @@ import Testing
     let index = try String(contentsOfFile: night.folder.path(".quern-batch/index.html"), encoding: .utf8)
     #expect(index.contains("a@q8.html") && index.contains("gate_failed"))
 
+    // What was refused is refused again without being measured again.
+    let same = try night.run()
+    #expect(same.code == 3 && statuses(same.jobs) == ["up_to_date": 1, "gate_failed": 1])
+    #expect(same.jobs["a/q2"]?["seconds"] as? Double == 0)
+
     // The gate is eased: what was made is proved anew, not made anew.
     let inode = try FileManager.default.attributesOfItem(atPath: kept)[.systemFileNumber] as? Int
     try night.write(
@@ -161,6 +166,19 @@ import Testing
       defaults: "{text: \(text), chunks: 2, ctx: 128}", models: ["a"])
     #expect(try night.run().code == 3)
     #expect(night.made == ["a-q8.gguf"])
+  }
+
+  @Test func whatAttestsAnOutputIsPublishedWithIt() throws {
+    let night = try Night(
+      recipes: "  - {name: q8, type: Q8_0, provenance: true, split-max-tensors: 30}", models: ["a"])
+    #expect(try night.run().code == 0)
+    let names = try FileManager.default.contentsOfDirectory(atPath: night.folder.path("out")).sorted()
+    #expect(
+      names == [
+        ".unproved", "a-q8-00001-of-00002.gguf", "a-q8-00002-of-00002.gguf", "a-q8.intoto.json", "a-q8.sha256",
+      ])
+    #expect(try CommandRun.quern("check", night.folder.path("out/a-q8-00001-of-00002.gguf")).code == 0)
+    #expect(try night.run().jobs["a/q8"]?["status"] as? String == "up_to_date")
   }
 
   @Test func whatSomebodyElseMadeIsNotReplaced() throws {
@@ -189,9 +207,9 @@ import Testing
     #expect(again.code == 0, "\(again.errors)")
     #expect(night.made.count == 12)
     #expect(Set(night.stamps).isSuperset(of: stamps), "what was done was not done again")
-    let one = night.folder.path("out/a-r0.gguf")
     for name in night.made {
-      #expect(FileManager.default.contentsEqual(atPath: one, andPath: night.folder.path("out/\(name)")), "\(name)")
+      let first = night.folder.path("out/\(name.prefix(1))-r0.gguf")
+      #expect(FileManager.default.contentsEqual(atPath: first, andPath: night.folder.path("out/\(name)")), "\(name)")
     }
     let waiting = try FileManager.default.contentsOfDirectory(atPath: night.folder.path("out/.unproved"))
     #expect(waiting.isEmpty, "\(waiting)")

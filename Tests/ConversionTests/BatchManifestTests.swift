@@ -76,7 +76,7 @@ import Testing
   }
 
   @Test func variablesAreReplaced() throws {
-    let text = BatchManifestTests.plain.replacing("/m/a", with: "${ROOT}/${SUB:-x y}/$${ROOT}")
+    let text = BatchManifestTests.plain.replacing("/m/a", with: "'${ROOT}/${SUB:-x y}/$${ROOT}'")
     #expect(try manifest(text, ["ROOT": "/r"]).jobs[0].input == "/r/x y/${ROOT}")
     #expect(try manifest(text, ["ROOT": "/r", "SUB": "s"]).jobs[0].input == "/r/s/${ROOT}")
     let missing = try error(text)
@@ -99,8 +99,8 @@ import Testing
     (plain.replacing("{recipe}", with: ""), .duplicate), (plain.replacing("{recipe}", with: "{reicpe}"), .name),
     (plain.replacing("output: ", with: "state: "), .missing), (plain.replacing("Q8_0", with: "[Q8_0, Q4_0]"), .type),
     (plain.replacing("Q8_0", with: "'Q8_0,Q4_0'"), .unsupported), (plain.replacing("Q8_0", with: "{a: b}"), .type),
-    (plain.replacing("/m/a", with: "$ROOT"), .name), (plain.replacing("/m/a", with: "${ROOT"), .name),
-    (plain.replacing("/m/a", with: "${A B}"), .name), (plain.replacing("/m/a", with: "\"a\\0b\""), .path),
+    (plain.replacing("/m/a", with: "$ROOT"), .name), (plain.replacing("/m/a", with: "'${ROOT'"), .name),
+    (plain.replacing("/m/a", with: "'${A B}'"), .name), (plain.replacing("/m/a", with: "\"a\\0b\""), .path),
     (plain + "exclude: [{model: c}]", .name), (plain + "exclude: [{}]", .missing),
     (plain + "exclude: [{model: a}, {model: a, recipe: q4}]", .missing), (plain + "include: [{model: a}]", .missing),
     (plain + "exclude: [{model: a}, {model: b}]", .missing), (plain + "defaults: {pure: maybe}", .type),

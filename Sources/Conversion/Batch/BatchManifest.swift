@@ -32,7 +32,8 @@ public struct BatchManifest: Sendable {
   ) throws {
     let file = try YAMLFile(
       reading: path, limit: BatchManifest.byteLimit, expecting: "models and recipes", remedy: "see docs/pipeline.md")
-    let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[...$0]) } ?? ""
+    // The same wherever the batch is run from.
+    let folder = OutputFile.split(try Machine.absolute(path)).folder
     let reader = Reader(folder: folder)
     var parts: [String: ManifestNode] = [:]
     let root = file.entries.map {

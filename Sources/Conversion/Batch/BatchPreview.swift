@@ -61,7 +61,7 @@ public struct BatchPreview: Sendable {
         case .failure(let problem): row.problem = problem.text
         }
       }
-      if standing.kind != .done, !standing.needsNameOnly {
+      if standing.kind == .unmade || standing.kind == .unproved {
         let verify = job.verifyArguments(job.unproved, report: state.report(job), demands[index])
         if let verify { row.commands.append([program] + verify) }
       }

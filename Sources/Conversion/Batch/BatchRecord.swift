@@ -140,6 +140,9 @@ struct BatchRecord {
 }
 
 extension BatchRecord.Proof {
+  /// Why the output of `job` does not get its name.
+  func refusal(_ job: BatchJob) -> String { gates.joined(separator: "; ") + "; the file is at \(job.unproved)" }
+
   var members: [(String, JSONText)] {
     [
       ("perplexity_reference", reference.map { .double($0) } ?? .null),

@@ -49,6 +49,8 @@ struct BatchSetting {
       BatchSetting("gptq", .values, .convert),
       BatchSetting("split-max-size", .value, .convert),
       BatchSetting("split-max-tensors", .value, .convert),
+      BatchSetting("provenance", .flag, .convert),
+      BatchSetting("quantized-by", .value, .convert),
       BatchSetting("text", .file, .verify),
       BatchSetting("ctx", .value, .verify),
       BatchSetting("chunks", .value, .verify),

@@ -32,6 +32,10 @@ struct BatchStanding {
   enum Kind: Equatable {
     /// The output stands under its name, made and proved as the manifest asks.
     case done
+    /// It waits, proved as the manifest asks, and only has to be given its name.
+    case proved
+    /// It waits, and fails a gate of those that the manifest asks.
+    case refused
     /// It is whole, in its place or where it waits, and not proved as asked.
     case unproved
     /// It was not made yet, as the manifest asks.
@@ -64,24 +68,19 @@ struct BatchStanding {
     self.isPublished = isPublished
     kind = .unproved
     if job.proof == nil {
-      if isPublished { kind = .done }
-      reason = isPublished ? "done" : "not published"
+      (kind, reason) = isPublished ? (.done, "done") : (.proved, "not published")
     } else if let proof = record.proof {
       if let change = BatchRecord.change(try BatchRecord.identity(proving: job), proof.identity) {
         reason = "stale: the proof's \(change) changed"
       } else if !proof.passed {
-        reason = "a gate failed"
+        (kind, reason) = (isPublished ? .unproved : .refused, "a gate failed")
       } else {
-        if isPublished { kind = .done }
-        reason = isPublished ? "done" : "not published"
+        (kind, reason) = isPublished ? (.done, "done") : (.proved, "not published")
       }
     } else {
       reason = "not proved"
     }
   }
-
-  /// Whether all that is left is to give the output its name.
-  var needsNameOnly: Bool { kind == .unproved && reason == "not published" }
 }
 
 extension BatchJob {
@@ -95,4 +94,11 @@ extension BatchJob {
 
   /// The files' old names and new ones.
   func publication(_ files: [FileStamp]) -> [(from: String, to: String)] { files.map { (unproved(of: $0), $0.path) } }
+
+  /// What was written beside the output that waits, to attest it.
+  func attestations() throws -> [String] {
+    guard conversion.contains("--provenance") else { return [] }
+    let base = unproved.hasSuffix(".gguf") ? String(unproved.dropLast(5)) : unproved
+    return try [".sha256", ".intoto.json"].map { base + $0 }.filter { try SystemCalls.status(at: $0) != nil }
+  }
 }
