@@ -54,24 +54,30 @@ struct Batch: WatchedCommand {
     Interruption.listen()
     guard !dryRun else {
       let preview = try BatchPreview(manifest, options)
-      return print(shared.json ? preview.json.text(indented: true) : preview.text)
+      return print(shared.json ? preview.json.text(indented: true) : near(preview.text))
     }
     var run = batch
     let report = try run.run(progress: console.progress())
     for result in report.results where result.status == .done {
       console.published(result.output, sha256: result.sha256)
     }
-    print(shared.json ? report.json.text(indented: true) : report.text)
+    print(shared.json ? report.json.text(indented: true) : near(report.text))
     if report.isInterrupted { throw Interrupted() }
     if report.hasFailures { throw BatchFailure(failed: report.count(.failed), of: report.results.count) }
     if report.hasFailedGates { throw BatchGateFailure(count: report.count(.gateFailed)) }
+  }
+
+  /// `text` with paths as they are from here: a batch itself works with whole ones.
+  private func near(_ text: String) -> String {
+    guard let folder = try? Machine.currentFolder(), folder != "/" else { return text }
+    return text.replacing(folder + "/", with: "")
   }
 
   /// - Throws: `ManifestError` for what is wrong with the manifest itself.
   private func read(_ options: BatchOptions, _ console: Console) throws -> (BatchManifest, BatchRun) {
     do {
       let manifest = try BatchManifest(reading: manifest)
-      return (manifest, try BatchRun(manifest, options) { console.say($0) })
+      return (manifest, try BatchRun(manifest, options) { console.say(near($0)) })
     } catch let error as InputError {
       throw ManifestError(error: error)
     }
