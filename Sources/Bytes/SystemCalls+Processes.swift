@@ -86,7 +86,7 @@ extension SystemCalls {
   /// A new folder where such are made, that only this user may enter.
   package static func makeTemporaryFolder() throws -> String {
     let base = environment("TMPDIR") ?? "/tmp"
-    var template = Array("\(base)/quern-XXXXXX".utf8CString)
+    var template = Array("\(base)/quern-\(String(repeating: "X", count: 6))".utf8CString)
     guard let made = unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) }) else {
       throw SystemError("make a temporary folder", path: base, errno: errno)
     }
@@ -101,7 +101,8 @@ extension SystemCalls {
   /// - Returns: whether the parent is still there.
   package static func endWithParent(_ parent: Int32) -> Bool {
     #if os(Linux)
-      _ = quern_prctl(1 /* PR_SET_PDEATHSIG */, UInt(SIGTERM), 0, 0, 0)
+      let parentDeathSignal: Int32 = 1  // PR_SET_PDEATHSIG, of linux/prctl.h
+      _ = quern_prctl(parentDeathSignal, UInt(SIGTERM), 0, 0, 0)
     #endif
     return getppid() == parent
   }
