@@ -19,12 +19,15 @@ let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
 let package = Package(
   name: "quern",
   products: [.executable(name: "quern", targets: ["quern"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
@@ -40,7 +43,7 @@ let package = Package(
     room("Quantization", ["Tensors"]),
     room("Conversion", ["Checkpoints", "GGUF", "Tokenizers", "Models", "Quantization", crypto, yams]),
     .executableTarget(
-      name: "quern", dependencies: ["Conversion", "Quantization", argumentParser], swiftSettings: strict),
+      name: "quern", dependencies: ["Conversion", "Quantization", argumentParser, logging], swiftSettings: strict),
 
     .executableTarget(
       name: "quern-peer", dependencies: ["Tokenizers", "GGUF", "Quantization", "Models", "Checkpoints"],

@@ -1,5 +1,6 @@
 import Bytes
 import Quantization
+import Synchronization
 import Tensors
 
 extension Converter {
@@ -23,6 +24,18 @@ extension Converter {
     let outputs = zip(plans, zip(sinks, wanted)).map { Output(plan: $0, sink: $1.0, wanted: $1.1) }
     let items = plans[0].items(of: range).filter { item in outputs.contains { $0.lacks(item) } }
     let total = plans.reduce(0) { $0 + $1.fileBytes }
+    let costs = items.map { item in outputs.reduce(0) { $0 + $1.seconds(for: item, rounding, jobs: jobs) } }
+    let work = Mutex(Progress.Work(done: 0, total: costs.reduce(0, +)))
+    @Sendable func report(_ cost: Double) {
+      guard let progress else { return }
+      let work = work.withLock { work in
+        work.done += cost
+        return work
+      }
+      progress(
+        Progress("quantizing", unit: .bytes, done: sinks.reduce(0) { $0 + $1.position }, total: total, work: work))
+    }
+    report(0)
     try OrderedPipeline(jobs: jobs, window: plans.window(jobs: jobs, memory: memory)).run(
       count: items.count,
       makeScratch: { Scratch() },
@@ -33,7 +46,7 @@ extension Converter {
       deliver: { index, blocks in
         for (output, blocks) in zip(outputs, blocks) { output.append(blocks, of: items[index]) }
         if sinks.allSatisfy({ $0.failure != nil }), let failure = sinks[0].failure { throw failure }
-        progress?(Progress("quantizing", unit: .bytes, done: sinks.reduce(0) { $0 + $1.position }, total: total))
+        report(costs[index])
       })
   }
 
@@ -45,6 +58,12 @@ extension Converter {
     let wanted: Range<Int>
 
     func lacks(_ item: ConversionPlan.Item) -> Bool { wanted.contains(plan.place(of: item).lowerBound) }
+
+    func seconds(for item: ConversionPlan.Item, _ rounding: Rounding, jobs: Int) -> Double {
+      guard lacks(item) else { return 0 }
+      let entry = plan.entries[item.entry]
+      return plan.secondsPerWeight(of: entry, rounding, jobs: jobs) * Double(item.rows.count * entry.source.columns)
+    }
 
     /// - Parameter blocks: `nil` when it does not lack them, or does not want them any more.
     func append(_ blocks: Blocks?, of item: ConversionPlan.Item) {

@@ -1,68 +1,36 @@
-import Synchronization
-
 /// How far a long piece of work is.
 public struct Progress: Sendable {
   /// What is being done: `quantizing`, `layer`.
   public var activity: String
   /// What is counted in `done` and `total`.
-  public enum Unit: Sendable { case bytes, steps }
+  public enum Unit: String, Sendable { case bytes, steps }
   public var unit: Unit
+  /// What an earlier run did is done.
   public var done: Int
   public var total: Int
+  /// The same for what this run has to do.
+  public var work: Work
 
-  public init(_ activity: String, unit: Unit, done: Int, total: Int) {
+  /// What is to be done and what was, in units that take about the same time each.
+  public struct Work: Hashable, Sendable {
+    public var done: Double
+    public var total: Double
+
+    public init(done: Double, total: Double) { (self.done, self.total) = (done, total) }
+  }
+
+  /// - Parameter work: where some of what is counted takes longer than other, or was done by an earlier run.
+  public init(_ activity: String, unit: Unit, done: Int, total: Int, work: Work? = nil) {
     (self.activity, self.unit, self.done, self.total) = (activity, unit, done, total)
+    self.work = work ?? Work(done: Double(done), total: Double(total))
   }
 
   public var isDone: Bool { done >= total }
 }
 
-/// Called from the working threads, one call at a time for a piece of work.
+/// Called from the working threads, one call at a time for a piece of work: when it begins, so that it is known since when,
+/// now and then, and when it is done.
 public typealias ProgressHandler = @Sendable (Progress) -> Void
-
-/// Turns progress reports into lines, no more often than `interval`, with rate and time left.
-public final class ProgressLine: Sendable {
-  private struct State {
-    var activity = ""
-    var began = ContinuousClock.now
-    var shown = ContinuousClock.now
-  }
-
-  private let interval: Duration
-  private let state = Mutex(State())
-
-  public init(interval: Duration) { self.interval = interval }
-
-  /// The line to show, or `nil` when the last one is recent.
-  public func text(for progress: Progress) -> String? {
-    state.withLock { state in
-      let now = ContinuousClock.now
-      if state.activity != progress.activity { state = State(activity: progress.activity, began: now, shown: now) }
-      guard progress.isDone || now - state.shown >= interval else { return nil }
-      state.shown = now
-      let elapsed = seconds(now - state.began)
-      var line = "\(progress.activity) \(progress.done * 100 / max(1, progress.total)) %"
-      switch progress.unit {
-      case .bytes:
-        line += ", \(decimals(Double(progress.done) / 1e9, 2)) of \(decimals(Double(progress.total) / 1e9, 2)) GB"
-        if elapsed > 0.5 { line += ", \(decimals(Double(progress.done) / 1e9 / elapsed, 2)) GB/s" }
-      case .steps:
-        line += ", \(progress.done) of \(progress.total)"
-      }
-      if elapsed > 1, progress.done > 0, !progress.isDone {
-        let left = elapsed / Double(progress.done) * Double(progress.total - progress.done)
-        line += ", \(duration(left)) left"
-      }
-      return line
-    }
-  }
-
-  private func duration(_ seconds: Double) -> String {
-    let whole = Int(seconds.rounded())
-    return whole < 60
-      ? "\(whole) s" : whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole / 60 % 60) min"
-  }
-}
 
 /// `duration` in seconds.
 package func seconds(_ duration: Duration) -> Double {

@@ -74,6 +74,7 @@ public struct Repacking: Sendable {
       }
     }
     let fileBytes = fileBytes
+    progress?(Progress("copying", unit: .bytes, done: 0, total: fileBytes))
     try OrderedPipeline(jobs: jobs, window: 2 * jobs).run(
       count: pieces.count, makeScratch: {},
       produce: { index, _ in

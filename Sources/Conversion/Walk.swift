@@ -54,7 +54,7 @@ public struct WalkOptions: Sendable {
     _ text: TextChunks, _ plan: WalkMemory, _ activity: String, _ progress: ProgressHandler?
   ) -> Evaluation {
     Evaluation(text, stateBytes: plan.states) { walked in
-      progress?(Progress(activity, unit: .steps, done: walked.done, total: walked.total))
+      progress?(Progress(activity, walked))
     }
   }
 }

@@ -3,7 +3,7 @@ import Bytes
 import Conversion
 import Quantization
 
-struct Calibrate: ParsableCommand {
+struct Calibrate: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure which columns of a model's weights matter: an importance matrix, and Hessians.",
     discussion: """
@@ -168,6 +168,7 @@ struct Calibrate: ParsableCommand {
     try matrix.check(against: input.model.tensors)
     try matrix.write(to: file, as: format ?? (output.hasSuffix(".dat") ? .dat : .gguf), chunkSize: ctx)
     try state?.remove()
+    console.published(output)
     Interruption.stopListening()
     return matrix
   }

@@ -21,9 +21,9 @@ struct CalibrationOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How the scales of a block are found: standard, as ggml does; or thorough, moved on while the error falls. "
-        + "(default: thorough with gptq, else standard)", valueName: "search"))
-  var search: Converter.Rounding.Search?
+      "How the scales of a block are found: standard, as ggml does; or thorough, moved on while the error falls.",
+      valueName: "search"))
+  var search = Converter.Rounding.Search.standard
 
   @Option(
     help: ArgumentHelp(
@@ -140,7 +140,7 @@ struct CalibrationOptions: ParsableArguments {
     if hessians != nil { options.isSequential = false }
     let source = hessians.map(FeedbackSource.stored) ?? text.map(FeedbackSource.text)
     return Converter.Rounding(
-      importance: importance, search: search ?? (usesFeedback ? .thorough : .standard),
+      importance: importance, search: search,
       feedback: usesFeedback ? source.map { ($0, options) } : nil)
   }
 

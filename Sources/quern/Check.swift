@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Check: ParsableCommand {
+struct Check: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Prove that a GGUF is whole, sound and loadable.",
     discussion: """

@@ -3,7 +3,7 @@ import Bytes
 import Conversion
 import Quantization
 
-struct Convert: ParsableCommand {
+struct Convert: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Convert a model to GGUF, quantizing on the way.",
     discussion: """
@@ -114,6 +114,7 @@ struct Convert: ParsableCommand {
       }
     }
     for output in made {
+      for file in output.written.files { console.published(file.path, sha256: file.sha256) }
       for line in output.notes { console.say(line) }
     }
     let seconds = Machine.seconds(since: began)
@@ -140,7 +141,7 @@ struct Convert: ParsableCommand {
     let failures = results.compactMap { result in
       if case .failure(let error) = result { error } else { nil }
     }
-    for error in failures.dropFirst() { Console.complain("quern: \(error)") }
+    for error in failures.dropFirst() { CurrentRun.console.complain("quern: \(error)") }
     if let first = failures.first { throw first }
   }
 

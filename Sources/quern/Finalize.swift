@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Finalize: ParsableCommand {
+struct Finalize: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Prove and publish what the tasks of a plan made.",
     discussion: """

@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Inspect: ParsableCommand {
+struct Inspect: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what a checkpoint or GGUF holds.",
     discussion: """

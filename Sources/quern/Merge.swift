@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Merge: ParsableCommand {
+struct Merge: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make one GGUF of a split set.",
     discussion: """
@@ -57,6 +57,7 @@ struct RepackingOptions: ParsableArguments {
     let files = try repacking.run(
       into: OutputSet(output, repacking.layouts, overwrites: force), jobs: Machine.processorCount,
       progress: shared.console.progress())
+    for file in files { shared.console.published(file.path, sha256: file.sha256) }
     if shared.json {
       print(
         JSONText.object(

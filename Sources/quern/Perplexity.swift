@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Perplexity: ParsableCommand {
+struct Perplexity: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure a model's perplexity on a text.",
     discussion: """

@@ -3,7 +3,7 @@ import Bytes
 import Conversion
 import Quantization
 
-struct Plan: ParsableCommand {
+struct Plan: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Cut a conversion into tasks for many processes.",
     discussion: """

@@ -30,7 +30,11 @@ import Quantization
         throw ValidationError("QUERN_ISA is \(printable(name)), which this machine has not; use baseline, v3 or v4.")
       }
       var command = try parseAsRoot()
+      if let watched = command as? any WatchedCommand {
+        try CurrentRun.begin(watched, arguments: Array(CommandLine.arguments.dropFirst()))
+      }
       try command.run()
+      CurrentRun.ended(.done)
     } catch {
       Outcome(error).exit(for: error)
     }
@@ -77,12 +81,15 @@ enum Outcome: Int32 {
         print(message)
         Self.done.leave()
       }
-      if !message.isEmpty { Console.complain(message) }
+      if !message.isEmpty { CurrentRun.console.complain(message) }
       (code == .validationFailure ? Outcome.usage : self).leave()
     }
-    Console.complain("quern: \(error)")
+    CurrentRun.console.complain("quern: \(error)")
     leave()
   }
 
-  private func leave() -> Never { Quern.exit(withError: ExitCode(rawValue)) }
+  private func leave() -> Never {
+    CurrentRun.ended(self)
+    Quern.exit(withError: ExitCode(rawValue))
+  }
 }

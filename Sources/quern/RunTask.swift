@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct RunTask: ParsableCommand {
+struct RunTask: WatchedCommand {
   static let configuration = CommandConfiguration(
     commandName: "task",
     abstract: "Carry out one task of a plan.",

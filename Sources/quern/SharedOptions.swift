@@ -13,7 +13,19 @@ struct SharedOptions: ParsableArguments {
   @Flag(name: [.customShort("v"), .long], help: "Say more about what is being done.")
   var verbose = false
 
-  var console: Console { Console(quiet: quiet, verbose: verbose) }
+  @Option(
+    help: ArgumentHelp(
+      "Add a line of JSON to this file for what happens: started, progress, note, output, ended; - for standard error.",
+      valueName: "file"))
+  var events: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Keep this file up to date in Prometheus' text format, for node_exporter's textfile collector.", valueName: "file"
+    ))
+  var metrics: String?
+
+  var console: Console { CurrentRun.console }
 }
 
 /// Flags of commands that compute.

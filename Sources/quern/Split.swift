@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Split: ParsableCommand {
+struct Split: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Cut a GGUF into a set of smaller files.",
     discussion: """

@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Tokenize: ParsableCommand {
+struct Tokenize: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Turn text into a model's tokens.",
     discussion: """

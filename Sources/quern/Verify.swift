@@ -2,7 +2,7 @@ import ArgumentParser
 import Bytes
 import Conversion
 
-struct Verify: ParsableCommand {
+struct Verify: WatchedCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure how far quantized models drifted from their source.",
     discussion: """

@@ -47,13 +47,13 @@ name = os.path.basename(o.model.rstrip("/"))
 STEPS = [
     ("importance matrix", []),
     ("importance matrix, `--search thorough`", ["--search", "thorough"]),
-    ("`--method gptq --search standard`, plain", ["--method", "gptq", "--search", "standard", "--gptq", "order=natural", "--gptq",
+    ("`--method gptq`, plain", ["--method", "gptq", "--gptq", "order=natural", "--gptq",
                                                  "sequential=off", "--gptq", "refine=off"]),
-    ("… ordered", ["--method", "gptq", "--search", "standard", "--gptq", "sequential=off", "--gptq", "refine=off"]),
-    ("… sequential", ["--method", "gptq", "--search", "standard", "--gptq", "asymmetry=0", "--gptq", "refine=off"]),
-    ("… scales refined", ["--method", "gptq", "--search", "standard", "--gptq", "asymmetry=0"]),
-    ("… asymmetric target: `--method gptq --search standard`", ["--method", "gptq", "--search", "standard"]),
-    ("… `--search thorough`: `--method gptq`", ["--method", "gptq"]),
+    ("… ordered", ["--method", "gptq", "--gptq", "sequential=off", "--gptq", "refine=off"]),
+    ("… sequential", ["--method", "gptq", "--gptq", "asymmetry=0", "--gptq", "refine=off"]),
+    ("… scales refined", ["--method", "gptq", "--gptq", "asymmetry=0"]),
+    ("… asymmetric target: `--method gptq`", ["--method", "gptq"]),
+    ("… `--search thorough` outside the blocks", ["--method", "gptq", "--search", "thorough"]),
 ]
 
 

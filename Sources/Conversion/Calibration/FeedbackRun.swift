@@ -32,7 +32,7 @@ public enum FeedbackSource: Sendable {
 
 /// Rounds the linear weights of a model block by block with error feedback.
 ///
-/// In memory are the states of all calibration chunks (twice where targets move), the inputs of some thousand tokens, and one
+/// In memory are the states of all calibration chunks (half as much again where targets move), the inputs of some thousand tokens, and one
 /// block's Hessians and weights; with stored Hessians no text is walked. The results depend neither on `jobs` nor on the
 /// instruction set.
 struct FeedbackRun {
@@ -65,18 +65,26 @@ struct FeedbackRun {
     checkpoints: FeedbackCheckpoints? = nil, deliver: (Layer) throws -> Void
   ) throws {
     let blocks = layers ?? 0..<model.parameters.layerCount
-    func ended(_ layer: Layer) throws {
-      try deliver(layer)
+    var rounded = 0
+    /// Blocks that were rounded before come first, and take next to nothing.
+    func report(done: Int) {
       progress?(
         Progress(
-          "rounding with feedback", unit: .steps, done: layer.index + 1 - blocks.lowerBound, total: blocks.count))
+          "rounding with feedback", unit: .steps, done: done, total: blocks.count,
+          work: .init(done: Double(rounded), total: Double(rounded + blocks.count - done))))
     }
+    func ended(_ layer: Layer, isKnown: Bool = false) throws {
+      try deliver(layer)
+      if !isKnown { rounded += 1 }
+      report(done: layer.index + 1 - blocks.lowerBound)
+    }
+    report(done: 0)
     switch source {
     case .text(let text): try walk(text, finished, checkpoints, ended)
     case .stored(let folder):
       for layer in blocks {
         if let known = try finished(layer) {
-          try ended(known)
+          try ended(known, isKnown: true)
         } else {
           var hessians = try folder.hessians(layer: layer, model.parameters)
           try ended(try round(layer, &hessians))
@@ -87,11 +95,15 @@ struct FeedbackRun {
 
   private func walk(
     _ text: CalibrationText, _ finished: (Int) throws -> Layer?, _ checkpoints: FeedbackCheckpoints?,
-    _ deliver: (Layer) throws -> Void
+    _ deliver: (Layer, _ isKnown: Bool) throws -> Void
   ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
-    let states = try pass.embed(text.chunks)
-    let undrifted = options.isSequential && options.asymmetry > 0 ? try states.copy() : nil
+    // How far inputs drift is told from every second chunk; those come first.
+    let chunks = text.chunks
+    let order = Array(stride(from: 0, to: chunks.count, by: 2)) + Array(stride(from: 1, to: chunks.count, by: 2))
+    let states = try pass.embed(order.map { chunks[$0] })
+    let undrifted =
+      options.isSequential && options.asymmetry > 0 ? try states.selecting(0..<(chunks.count + 1) / 2).copy() : nil
     let kept = [states] + (undrifted.map { [$0] } ?? [])
     let first = try checkpoints?.restore(kept) ?? 0
     for layer in 0..<pass.layerCount {
@@ -101,11 +113,12 @@ struct FeedbackRun {
             .checksum, "hidden states were kept that are behind it, but not itself", subject: "block \(layer)",
             remedy: "start again with --no-resume")
         }
-        try deliver(known)
+        try deliver(known, true)
         continue
       }
       let rounded: Layer
-      if let known = try finished(layer) {
+      let known = try finished(layer)
+      if let known {
         if let undrifted { try pass.apply(layer: layer, to: undrifted) }
         if !options.isSequential { try pass.apply(layer: layer, to: states) }
         rounded = known
@@ -117,7 +130,7 @@ struct FeedbackRun {
       if options.isSequential {
         try ForwardPass(model.replacing(rounded.tensors), jobs: jobs, sharing: pass).apply(layer: layer, to: states)
       }
-      try deliver(rounded)
+      try deliver(rounded, known != nil)
       if layer + 1 < pass.layerCount { try checkpoints?.reached(layer: layer + 1, kept) }
     }
   }

@@ -71,6 +71,15 @@ public struct ImportanceRun {
     let checkpoints = state.map { ImportanceCheckpoints($0, interval: saveInterval) }
     let resumed = try checkpoints?.restore(blocks, output)
     var done = 0
+    // What an earlier run did is done before the first report.
+    func report(_ found: Int) {
+      let total = chunks.count * pass.layerCount
+      progress?(
+        Progress(
+          "calibrating", unit: .steps, done: done, total: total,
+          work: .init(done: Double(done - found), total: Double(total - found))))
+    }
+    var found: Int?
     for start in stride(from: 0, to: chunks.count, by: size) {
       let end = min(chunks.count, start + size)
       if let resumed, start < resumed.start {
@@ -84,6 +93,10 @@ public struct ImportanceRun {
         try folder?.check(against: model, before: first)
       }
       done += first * (end - start)
+      if found == nil {
+        found = done
+        report(done)
+      }
       for (layer, sums) in blocks.enumerated().dropFirst(first) {
         if let folder {
           let hessians = try LayerHessians(layer: layer, of: pass, states, context: options.context, importance: sums)
@@ -93,7 +106,7 @@ public struct ImportanceRun {
           sums.finishGroup(at: end)
         }
         done += end - start
-        progress?(Progress("calibrating", unit: .steps, done: done, total: chunks.count * pass.layerCount))
+        report(found ?? 0)
         try checkpoints?.layerEnded(.init(start: start, layer: layer + 1), blocks, output, states)
       }
       guard measuresOutput else { continue }

@@ -17,7 +17,7 @@ struct LayerHessians {
   /// - Parameters:
   ///   - states: before the block, in chunks of `context` tokens.
   ///   - advances: whether they are passed through the block; else they stay.
-  ///   - undrifted: what the states would be if nothing before the block were rounded; always passed through it.
+  ///   - undrifted: what the first of the states would be if nothing before the block were rounded; always passed through it.
   ///   - importance: takes the squares of the same inputs, as chunks from 0 on.
   /// - Throws: `NONFINITE` naming a weight when its inputs are no finite numbers; what reading throws.
   init(
@@ -27,20 +27,23 @@ struct LayerHessians {
     let parameters = pass.parameters
     let batch = max(1, LayerHessians.tokensPerBatch / context)
     let tokens = min(states.chunks.count, batch) * context
+    let known = undrifted?.chunks.count ?? 0
     var inputs = try LayerInputs(parameters, tokens: tokens, seesExperts: true)
     var others = try undrifted.map { _ in try LayerInputs(parameters, tokens: tokens, seesExperts: false) }
     try pass.load(layer: layer)
-    for start in stride(from: 0, to: states.chunks.count, by: batch) {
-      let part = start..<min(states.chunks.count, start + batch)
+    let starts =
+      Array(stride(from: 0, to: known, by: batch)) + Array(stride(from: known, to: states.chunks.count, by: batch))
+    for start in starts {
+      let part = start..<min(start < known ? known : states.chunks.count, start + batch)
       try inputs.collect(
         layer: layer, of: pass, states.selecting(part), advances: advances,
         observe: importance?.observer(from: start))
       importance?.finishGroup(at: part.upperBound)
-      if let undrifted { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }
+      if let undrifted, start < known { try others?.collect(layer: layer, of: pass, undrifted.selecting(part)) }
       for key in LayerInputs.keys(parameters) {
         guard let x = inputs[key] else { continue }
         var hessian = try sums.removeValue(forKey: key) ?? Hessian(size: x.columns)
-        try hessian.add(x, undrifted: others?[key], jobs: pass.jobs)
+        try hessian.add(x, undrifted: start < known ? others?[key] : nil, jobs: pass.jobs)
         sums[key] = hessian
       }
     }

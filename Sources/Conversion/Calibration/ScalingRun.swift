@@ -55,6 +55,7 @@ public struct ScalingRun {
     let states = try pass.embed((0..<count).map { text.chunks[$0 * text.chunks.count / count] })
     var scales = ChannelScales()
     var (before, after) = (0.0, 0.0)
+    progress?(Progress("scaling channels", unit: .steps, done: 0, total: pass.layerCount))
     for layer in 0..<pass.layerCount {
       let samples = try samples(layer, pass, states)
       for place in ChannelScales.Place.allCases {

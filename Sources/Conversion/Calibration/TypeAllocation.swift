@@ -173,7 +173,7 @@ public struct TypeAllocation: Sendable {
       return try ForwardPass(input.model.replacing(tensors), jobs: jobs, sharing: reference)
     }
     return try Evaluation(text, stateBytes: stateBytes) { walked in
-      progress?(Progress("checking the types", unit: .steps, done: walked.done, total: walked.total))
+      progress?(Progress("checking the types", walked))
     }.drift(of: passes, from: reference).map(\.drift.meanDivergence)
   }
 

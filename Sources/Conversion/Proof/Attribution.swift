@@ -40,8 +40,7 @@ public struct Attribution {
   ) throws -> [Double] {
     let pass = try ForwardPass(reference, jobs: jobs, arithmetic: arithmetic, residentOutput: residentOutput)
     return try Evaluation(chunks, stateBytes: stateBytes) { walked in
-      progress?(
-        Progress("replacing one tensor at a time", unit: .steps, done: walked.done, total: walked.total))
+      progress?(Progress("replacing one tensor at a time", walked))
     }.divergences(of: replacements, in: pass, together: together, measured: measured)
   }
 }

@@ -37,11 +37,22 @@ extension Evaluation {
     let groups = stride(from: 0, to: max(1, walked.count), by: room).map {
       Array(walked[$0..<min(walked.count, $0 + room)])
     }
-    var state = Progress(done: 0, total: groups.count * (reference.layerCount + 1), perplexity: nil)
+    let cost = WalkCost(reference.parameters, text)
+    let outputs = groups.enumerated().map { Double(1 + $1.count + ($0 == 0 ? resting.count : 0)) * cost.output }
+    let layers = groups.enumerated().map { number, group in
+      ((number == 0 ? 0 : max(0, group[0].start ?? 0))..<reference.layerCount).map { layer in
+        (layer: layer, cost: cost.layer * Double(1 + group.count { $0.start! <= layer }))
+      }
+    }
+    var state = Progress(
+      done: 0, total: groups.count * (reference.layerCount + 1),
+      totalCost: outputs.reduce(0, +) + layers.joined().reduce(0) { $0 + $1.cost })
+    try progress(state)
     for (number, group) in groups.enumerated() {
       let next = number + 1 < groups.count ? groups[number + 1].first?.start : nil
       try walk.run(group, keepingLayer: next) { done in
         state.done = number * (reference.layerCount + 1) + done
+        state.cost += layers[number].first { $0.layer + 1 == done }?.cost ?? 0
         try progress(state)
       }
       let slots = group.enumerated().map { (probe: $1, slot: AttributionWalk.ownSlots + $0) }
@@ -55,6 +66,7 @@ extension Evaluation {
         try measured(found)
       }
       state.done = (number + 1) * (reference.layerCount + 1)
+      state.cost += outputs[number]
       try progress(state)
     }
     return results

@@ -15,6 +15,9 @@ public struct Evaluation {
     /// Layers times chunks, over all models, with the output as one layer more.
     public var done: Int
     public var total: Int
+    /// The same, each layer and the output weighed by what it takes.
+    public var cost = 0.0
+    public var totalCost: Double
     /// The estimate so far; `nil` before the first group is scored.
     public var perplexity: Double?
   }
@@ -132,10 +135,15 @@ public struct Evaluation {
   ) throws {
     let depth = passes[0].layerCount
     let size = WalkMemory.groupSize(passes.map(\.parameters), text, probes: probes, stateBytes: stateBytes)
-    var state = Progress(done: 0, total: text.count * (depth + 1) * passes.count, perplexity: nil)
+    let cost = WalkCost(passes[0].parameters, text)
+    let followed = text.count * passes.count + min(probes, text.count) * (passes.count - 1)
+    var state = Progress(
+      done: 0, total: text.count * (depth + 1) * passes.count,
+      totalCost: cost.layer * Double(followed * depth) + cost.output * Double(text.count * passes.count))
+    try progress(state)
     for start in stride(from: 0, to: text.count, by: size) {
       if start > 0, !goesOn() {
-        state.done = state.total
+        (state.done, state.cost) = (state.total, state.totalCost)
         return try progress(state)
       }
       let chunks = start..<min(text.count, start + size)
@@ -147,10 +155,12 @@ public struct Evaluation {
         for (pass, state) in zip(passes, states) { try pass.apply(layer: layer, to: state) }
         try afterLayer(layer, states)
         state.done += chunks.count * passes.count
+        state.cost += cost.layer * Double(states.reduce(0) { $0 + $1.chunks.count })
         try progress(state)
       }
       state.perplexity = try score(chunks, states)
       state.done += chunks.count * passes.count
+      state.cost += cost.output * Double(chunks.count * passes.count)
       try progress(state)
     }
   }

@@ -79,7 +79,8 @@ public struct FeedbackFactor: Sendable {
     correction =
       if let other { other.correction } else if asymmetry > 0, let cross = hessian.cross {
         try FeedbackCorrection(
-          cross, scale: asymmetry / mean, factor: s, before: before, costs: costs, order: order, jobs: jobs)
+          cross, scale: asymmetry / mean * Double(hessian.tokens) / Double(hessian.driftTokens), factor: s,
+          before: before, costs: costs, order: order, jobs: jobs)
       } else { nil }
   }
 

@@ -11,8 +11,9 @@ public struct Hessian: Sendable {
   public private(set) var tokens: Int
   /// (size, size); only the tiles on and above the diagonal are kept up.
   let sums: Matrix
-  /// (size, size): how far the inputs have drifted already.
+  /// (size, size): how far the inputs have drifted already, over `driftTokens` of the tokens.
   private(set) var cross: Matrix?
+  private(set) var driftTokens = 0
 
   private static let tile = 256
   /// Tokens that are turned round and packed at a time.
@@ -25,12 +26,13 @@ public struct Hessian: Sendable {
   }
 
   /// Adds the rows of `x` (tokens, size).
-  /// - Parameter y: what the layer would see if nothing before it were rounded; `Σ (y_i − x_i) x_j` is added too. Given once,
-  ///   it is to be given always.
+  /// - Parameter y: what the layer would see if nothing before it were rounded; `Σ (y_i − x_i) x_j` is added too. It need
+  ///   not be given for all tokens: some show how far inputs have drifted.
   public mutating func add(_ x: MatrixView, undrifted y: MatrixView? = nil, jobs: Int) throws {
     precondition(x.columns == size && (y == nil || y?.rows == x.rows && y?.columns == size), "inputs of another shape")
     if y != nil, cross == nil { cross = try Matrix(rows: size, columns: size) }
     tokens += x.rows
+    if y != nil { driftTokens += x.rows }
     for start in stride(from: 0, to: x.rows, by: Hessian.tokensTogether) {
       let part = start..<min(x.rows, start + Hessian.tokensTogether)
       try add(x[part], y.map { $0[part] }, jobs)
@@ -44,7 +46,7 @@ public struct Hessian: Sendable {
       try Side(x[0..<x.rows, tiles[index]], y.map { $0[0..<x.rows, tiles[index]] })
     }
     let pairs = tiles.indices.flatMap { row in
-      ((cross == nil ? row : 0)..<tiles.count).map { (row: row, column: $0) }
+      ((y == nil ? row : 0)..<tiles.count).map { (row: row, column: $0) }
     }
     let scratch = try (0..<max(1, min(jobs, pairs.count))).map { _ in try ProductScratch() }
     try Parallel.forEachWithWorker(pairs.count, jobs: jobs) { index, worker in
