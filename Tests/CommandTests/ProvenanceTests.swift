@@ -173,7 +173,7 @@ import Testing
     let card = try String(contentsOfFile: folder.path("model.md"), encoding: .utf8)
     let digest = try CommandRun("/usr/bin/sha256sum", [path]).output.prefix(64)
     for expected in [
-      "---\nbase_model_relation: quantized\n", "quantized_by: \"Quern", "| model.gguf | Q4\\_0 | ", "## What was lost",
+      "---\nquantized_by: \"Quern", "| model.gguf | Q4\\_0 | ", "## What was lost",
       "\(digest)  model.gguf",
       "type=Q4\\_0", "| model.safetensors | `",
     ] { #expect(card.contains(expected), "\(expected) in \(card)") }

@@ -64,10 +64,10 @@ public struct OutputCard: Sendable {
     func quoted(_ text: String) -> String { JSONText.string(text).text() }
     func list(_ texts: [String]) -> [String] { texts.map { "- " + quoted($0) } }
     var lines = ["---"]
-    if let base = metadata["general.repo_url"]?.string ?? metadata["general.source.repo_url"]?.string {
-      lines.append("base_model: " + quoted(base))
+    let address = "https://huggingface.co/"
+    if let source = metadata["general.source.repo_url"]?.string, source.hasPrefix(address) {
+      lines += ["base_model: " + quoted(String(source.dropFirst(address.count))), "base_model_relation: quantized"]
     }
-    lines.append("base_model_relation: quantized")
     lines.append("quantized_by: " + quoted(provenance?.quantizedBy ?? "Quern \(Version.current)"))
     for (key, name) in [("license", "license"), ("license.name", "license_name"), ("license.link", "license_link")] {
       if let text = metadata["general." + key]?.string { lines.append("\(name): " + quoted(text)) }
