@@ -68,7 +68,7 @@ let package = Package(
       name: "FuzzTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzzing/Suite", swiftSettings: strict),
     .testTarget(
       name: "PeerTests", dependencies: ["quern", "TestSupport"], path: "Tests/PeerTests/Suite", swiftSettings: strict),
-    .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "CommandTests", dependencies: ["quern", "TestSupport", crypto], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -20,8 +20,11 @@ public enum Interruption {
     isRequested.store(false, ordering: .relaxed)
   }
 
+  /// Whether `check()` would throw.
+  public static var isPending: Bool { isRequested.load(ordering: .relaxed) }
+
   public static func check() throws(Interrupted) {
-    if isRequested.load(ordering: .relaxed) { throw Interrupted() }
+    if isPending { throw Interrupted() }
   }
 }
 

@@ -55,6 +55,7 @@ public struct WalkOptions: Sendable {
   ) -> Evaluation {
     Evaluation(text, stateBytes: plan.states) { walked in
       progress?(Progress(activity, walked))
+      try Interruption.check()
     }
   }
 }

@@ -40,6 +40,15 @@ struct Verify: WatchedCommand {
   @OptionGroup(title: "Gates: exit code 3 when one fails") var gates: GateOptions
   @OptionGroup var output: ReportOptions
   @OptionGroup var questions: TaskArguments
+  @Flag(help: "Start again where an earlier walk was interrupted, instead of going on from MODEL.verify.resume.")
+  var noResume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Save how far the walk is to MODEL.verify.resume, beside the first model, when a layer ends and so many seconds have "
+        + "passed since the last time; and when the process is asked to end.", valueName: "seconds"))
+  var saveEvery = 300
+
   @OptionGroup(title: "How to read the model that they were made from") var reading: InputOptions
   @OptionGroup var compute: ComputeOptions
   @OptionGroup var shared: SharedOptions
@@ -54,6 +63,7 @@ struct Verify: WatchedCommand {
       if proof.attribute { throw ValidationError("--attribute needs --text.") }
       if output.isAsked { throw ValidationError("A report of drift needs --text.") }
     }
+    if !(0...86_400).contains(saveEvery) { throw ValidationError("--save-every takes a number from 0 to 86400.") }
     if proof.failFast, !gates.areStated || logits != nil {
       throw ValidationError("--fail-fast needs a gate and --against.")
     }
@@ -112,9 +122,16 @@ struct Verify: WatchedCommand {
       ).run(progress: console.progress())
     }
     guard let text, let reference else { return nil }
-    return try Verification(
+    let verification = Verification(
       candidates: candidates, reference: reference, text: text, options: options, gates: gates,
-      extras: proof.extras(hashes: hashes, arithmetic)
-    ).run(progress: console.progress())
+      extras: proof.extras(hashes: hashes, arithmetic))
+    let name = models[0].hasSuffix("/") ? String(models[0].dropLast()) : models[0]
+    let state = try RunState(beside: name + ".verify", identity: verification.identity(), resumes: !noResume)
+    Interruption.listen()
+    let report = try verification.run(
+      state: state, saveInterval: .seconds(saveEvery), progress: console.progress())
+    try state.remove()
+    Interruption.stopListening()
+    return report
   }
 }

@@ -40,9 +40,26 @@ public struct Verification {
     (self.options, self.gates, self.extras) = (options, gates, extras)
   }
 
+  /// All that decides what the walk finds.
+  public func identity() throws -> RunIdentity {
+    let chunks = try options.chunks(of: text, for: reference)
+    return [
+      ("version", Version.current), ("reference", reference.stamp),
+      ("models", candidates.map(\.stamp).joined(separator: " ")),
+      ("text", RunState.hash(of: (0..<chunks.count).map(chunks.input))), ("arithmetic", "\(options.arithmetic)"),
+    ]
+  }
+
+  /// How often a walk that may be killed is saved, at the end of a layer: writing gigabytes so often is not felt.
+  public static let saveInterval = Duration.seconds(300)
+
   /// Walks all models over the same chunks, the reference once.
-  /// - Throws: `SHAPE` when the models or their tokens differ, so that nothing is compared that cannot be.
-  public func run(progress: ProgressHandler? = nil) throws -> DriftReport {
+  /// - Parameter state: is read at the start and saved to at most every `saveInterval`, and when the process is asked to end; it
+  ///   is left to the caller.
+  /// - Throws: `SHAPE` when the models or their tokens differ, so that nothing is compared that cannot be; `Interrupted`.
+  public func run(
+    state: RunState? = nil, saveInterval: Duration = Verification.saveInterval, progress: ProgressHandler? = nil
+  ) throws -> DriftReport {
     var chunks = try options.chunks(of: text, for: reference)
     for candidate in candidates { try checkTokens(of: candidate, chunks) }
     let plan = try options.plan([reference] + candidates, chunks)
@@ -54,7 +71,12 @@ public struct Verification {
       // Both arithmetics need a layer each, which the walk itself does not.
       notes.append("how far \(options.arithmetic) is from f32 was not measured: \(error.problem)")
     }
-    let walked = try walk(chunks, plan, progress)
+    let keeper = state.map {
+      DriftCheckpoints(
+        $0, interval: saveInterval, text: chunks, depth: reference.model.parameters.layerCount, count: candidates.count)
+    }
+    let walked = try walk(chunks, plan, keeper, progress)
+    if let failure = keeper?.failure { notes.append("how far the walk was could not be kept: \(failure)") }
     let scored = walked[0].drift.count / chunks.scored.count
     if scored < chunks.count {
       let certain = walked.compactMap { gates.certainFailure($0.drift, of: chunks.scoredCount)?.rawValue }
@@ -77,7 +99,7 @@ public struct Verification {
   }
 
   private func walk(
-    _ chunks: TextChunks, _ plan: WalkMemory, _ progress: ProgressHandler?
+    _ chunks: TextChunks, _ plan: WalkMemory, _ keeper: DriftCheckpoints?, _ progress: ProgressHandler?
   ) throws -> [CandidateDrift] {
     let first = try ForwardPass(
       reference.model, jobs: options.jobs, arithmetic: options.arithmetic, residentOutput: plan.residentOutput)
@@ -87,7 +109,7 @@ public struct Verification {
         residentOutput: plan.residentOutput)
     }
     return try options.evaluation(chunks, plan, "walking \(others.count + 1) models", progress)
-      .drift(of: others, from: first) { found in
+      .drift(of: others, from: first, keeper: keeper) { found in
         extras.failsFast && found.allSatisfy { gates.certainFailure($0.drift, of: chunks.scoredCount) != nil }
       }
   }

@@ -11,7 +11,7 @@ public struct CandidateDrift: Sendable {
 }
 
 /// The hidden states after one layer.
-public struct LayerDrift: Sendable {
+public struct LayerDrift: Sendable, BitwiseCopyable {
   /// All that has gathered up to here: the candidate's states from the reference's.
   public var state = StateDifference()
   /// What this layer alone adds: the candidate's layer from the reference's, both given the reference's states before it.
@@ -27,10 +27,13 @@ extension Evaluation {
 
   /// The drift of every pass's model from `reference`'s, over the same text and side by side; the reference is computed
   /// once.
-  /// - Parameter isDecided: asked after each chunk, with what was found so far; the walk ends when it says so.
+  /// - Parameters:
+  ///   - keeper: is asked where an earlier walk ended, and told how far this one comes.
+  ///   - isDecided: asked after each chunk, with what was found so far; the walk ends when it says so.
   /// - Throws: `SHAPE` when the vocabularies, widths or depths differ; `NONFINITE`; what reading throws.
   public func drift(
-    of passes: [ForwardPass], from reference: ForwardPass, until isDecided: ([CandidateDrift]) -> Bool = { _ in false }
+    of passes: [ForwardPass], from reference: ForwardPass, keeper: (any DriftKeeper)? = nil,
+    until isDecided: ([CandidateDrift]) -> Bool = { _ in false }
   ) throws -> [CandidateDrift] {
     for pass in passes { try checkSizes(of: pass, reference) }
     let probed = Evaluation.probedChunks(text)
@@ -41,20 +44,43 @@ extension Evaluation {
     var ends = false
     // Of the group's chunks, by pass and layer. Summed chunk by chunk where they are scored: so the sums do not depend on the
     // grouping, and are of what was scored where the walk ends early.
-    var parts = passes.map { _ in [(state: ArraySlice<StateDifference>, added: ArraySlice<StateDifference>)]() }
-    try walk([reference] + passes, probes: probed, goesOn: { !ends }) { layer, states in
+    var parts = passes.map { _ in [(state: [StateDifference], added: [StateDifference])]() }
+    // Every scored token, where it is to be kept.
+    var tokens = passes.map { _ in [TokenDrift]() }
+    let known = try keeper?.progress()
+    if let known {
+      for (number, model) in known.models.enumerated() {
+        results[number].layers = model.layers
+        (tokens[number], parts[number]) = (model.tokens, model.group)
+        for (index, token) in model.tokens.enumerated() {
+          let (chunk, place) = index.quotientAndRemainder(dividingBy: text.scored.count)
+          results[number].drift.add(token)
+          worst[number].add(token, chunk: chunk, position: text.scored.lowerBound + place)
+          if place == text.scored.count - 1 { results[number].drift.endBlock() }
+        }
+      }
+    }
+    try walk(
+      [reference] + passes, probes: probed,
+      from: known.map { known in (known.group, known.layer, { try keeper?.restore($0) }) }, goesOn: { !ends }
+    ) { group, layer, states in
       for index in passes.indices {
         if layer == 0 { parts[index].removeAll() }
-        parts[index].append(try states[index + 1].differences(from: states[0], jobs: reference.jobs))
+        let part = try states[index + 1].differences(from: states[0], jobs: reference.jobs)
+        parts[index].append((Array(part.state), Array(part.added)))
       }
+      try keeper?.layerEnded(
+        {
+          DriftProgress(
+            group: group, layer: layer + 1,
+            models: passes.indices.map { .init(tokens: tokens[$0], layers: results[$0].layers, group: parts[$0]) })
+        }, states)
     } score: { chunks, states in
       for (index, chunk) in chunks.enumerated() {
         for (number, layers) in parts.enumerated() {
           for (layer, part) in layers.enumerated() {
-            results[number].layers[layer].state.merge(part.state[part.state.startIndex + index])
-            if index < part.added.count {
-              results[number].layers[layer].added.merge(part.added[part.added.startIndex + index])
-            }
+            results[number].layers[layer].state.merge(part.state[index])
+            if index < part.added.count { results[number].layers[layer].added.merge(part.added[index]) }
           }
         }
         for rows in self.tiles() {
@@ -65,10 +91,11 @@ extension Evaluation {
           try reference.logits(of: rows.map { first + $0 }, in: states[0], into: p)
           for (number, pass) in passes.enumerated() {
             try pass.logits(of: rows.map { first + $0 }, in: states[number + 1], into: q)
-            let tokens = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
+            let found = try scored(rows, of: chunk, jobs: pass.jobs) { row, target in
               LogitMath.drift(reference: p.view, quantized: q.view, row: row, target: target)
             }
-            for (row, token) in tokens.enumerated() {
+            if keeper != nil { tokens[number] += found }
+            for (row, token) in found.enumerated() {
               _ = try finite(token.reference, reference)
               _ = try finite(token.quantized, pass)
               results[number].drift.add(token)

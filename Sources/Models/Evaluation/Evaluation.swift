@@ -127,10 +127,14 @@ public struct Evaluation {
   /// Pushes all chunks through all passes, a group of chunks at a time.
   /// - Parameter probes: so many of the text's first chunks are followed in all passes but the first once more: before each
   ///   layer they are given the first pass's states. They stand behind the others in the states of their group.
+  /// - Parameter start: the group that an earlier walk was at, the layers that it had passed, and what gives its states; groups
+  ///   before it are not walked.
   /// - Parameter goesOn: asked before each group but the first.
   func walk(
-    _ passes: [ForwardPass], probes: Int = 0, goesOn: () -> Bool = { true },
-    afterLayer: (Int, [HiddenStates]) throws -> Void = { _, _ in },
+    _ passes: [ForwardPass], probes: Int = 0,
+    from start: (group: Range<Int>, layer: Int, restore: ([HiddenStates]) throws -> Void)? = nil,
+    goesOn: () -> Bool = { true },
+    afterLayer: (_ group: Range<Int>, _ layer: Int, [HiddenStates]) throws -> Void = { _, _, _ in },
     score: (Range<Int>, [HiddenStates]) throws -> Double
   ) throws {
     let depth = passes[0].layerCount
@@ -140,20 +144,26 @@ public struct Evaluation {
     var state = Progress(
       done: 0, total: text.count * (depth + 1) * passes.count,
       totalCost: cost.layer * Double(followed * depth) + cost.output * Double(text.count * passes.count))
+    let first = start?.group ?? 0..<min(text.count, size)
+    let groups =
+      [first]
+      + stride(from: first.upperBound, to: text.count, by: size).map { $0..<min(text.count, $0 + size) }
+    state.done = first.lowerBound * (depth + 1) * passes.count + first.count * passes.count * (start?.layer ?? 0)
     try progress(state)
-    for start in stride(from: 0, to: text.count, by: size) {
-      if start > 0, !goesOn() {
+    for chunks in groups {
+      if chunks.lowerBound > 0, !goesOn() {
         (state.done, state.cost) = (state.total, state.totalCost)
         return try progress(state)
       }
-      let chunks = start..<min(text.count, start + size)
       let inputs = chunks.map(text.input)
-      let probed = inputs.prefix(max(0, probes - start))
+      let probed = inputs.prefix(max(0, probes - chunks.lowerBound))
       let states = try passes.enumerated().map { try $1.embed($0 == 0 ? inputs : inputs + probed) }
-      for layer in 0..<depth {
+      let passed = chunks == start?.group ? start?.layer ?? 0 : 0
+      if passed > 0 { try start?.restore(states) }
+      for layer in passed..<depth {
         for state in states.dropFirst() { state.copyProbes(from: states[0]) }
         for (pass, state) in zip(passes, states) { try pass.apply(layer: layer, to: state) }
-        try afterLayer(layer, states)
+        try afterLayer(chunks, layer, states)
         state.done += chunks.count * passes.count
         state.cost += cost.layer * Double(states.reduce(0) { $0 + $1.chunks.count })
         try progress(state)

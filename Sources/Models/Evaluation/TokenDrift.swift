@@ -1,5 +1,5 @@
 /// What one predicted token shows of two models.
-public struct TokenDrift: Hashable, Sendable {
+public struct TokenDrift: Hashable, Sendable, BitwiseCopyable {
   /// `-ln p` of the token that came, under the reference and under the model compared with it.
   public var reference: Double
   public var quantized: Double

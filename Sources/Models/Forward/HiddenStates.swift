@@ -71,7 +71,7 @@ public struct HiddenStates: Sendable {
 }
 
 /// The difference of two sets of vectors, as mergeable sums.
-public struct StateDifference: Hashable, Sendable {
+public struct StateDifference: Hashable, Sendable, BitwiseCopyable {
   private var squaredError = 0.0
   private var squaredReference = 0.0
   private var squared = 0.0
