@@ -28,7 +28,7 @@ struct YAMLFile {
     do {
       root = try Yams.compose(yaml: text)
     } catch let error as YamlError {
-      throw InputError(.yaml, "not YAML: \(YAMLFile.problem(error))", file: path)
+      throw YAMLFile.refusal(of: error, path)
     }
     self.path = path
     entries = try YAMLFile.entries(root, path, expecting: what, remedy: remedy)
@@ -57,6 +57,10 @@ struct YAMLFile {
       entries.append((name, line, value))
     }
     return entries
+  }
+
+  static func refusal(of error: YamlError, _ path: String) -> InputError {
+    InputError(.yaml, "not YAML: \(problem(error))", file: path)
   }
 
   private static func problem(_ error: YamlError) -> String {
