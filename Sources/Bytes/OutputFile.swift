@@ -251,7 +251,7 @@ public final class OutputFile: Sendable {
   }
 
   /// `("a/b/", "c")` of `a/b/c`.
-  private static func split(_ path: String) -> (folder: String, name: String) {
+  package static func split(_ path: String) -> (folder: String, name: String) {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return ("", path) }
     let after = path.utf8.index(after: slash)
     return (String(path[..<after]), String(path[after...]))

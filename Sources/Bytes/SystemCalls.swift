@@ -208,6 +208,16 @@ package enum SystemCalls {
     try check("make folder", path) { unsafe mkdir(path, 0o777) }
   }
 
+  /// Makes the folder `path` and those that it lies in, where they are not there.
+  package static func makeFolders(_ path: String) throws {
+    var made = ""
+    for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+      made += part
+      if !part.isEmpty, part != "." { try makeFolder(made) }
+      made += "/"
+    }
+  }
+
   package static var processID: Int32 { getpid() }
 
   /// Threads that can run at once.

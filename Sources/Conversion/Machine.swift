@@ -29,6 +29,14 @@ public enum Machine {
     try SystemCalls.becomeShell(running: script)
   }
 
+  /// The variable of the environment that names the process with which this one is to end.
+  static let parentVariable = "QUERN_PARENT"
+  /// Has this process asked to end with the one that `parentVariable` names, if it does.
+  /// - Returns: whether that is there.
+  public static var endsWithParent: Bool {
+    guard let parent = SystemCalls.environment(parentVariable).flatMap(Int32.init) else { return true }
+    return SystemCalls.endWithParent(parent)
+  }
   public static func seconds(since instant: ContinuousClock.Instant) -> Double {
     Conversion.seconds(ContinuousClock.now - instant)
   }

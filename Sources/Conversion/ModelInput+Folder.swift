@@ -54,10 +54,12 @@ extension ModelInput {
   }
 
   /// All metadata of a GGUF of the checkpoint but the two keys that depend on the recipe.
-  static func metadata(of checkpoint: Checkpoint, model: ModelSource, tokenizer: Tokenizer) throws -> Metadata {
+  static func metadata(
+    of checkpoint: Checkpoint, card: ModelCard, model: ModelSource, tokenizer: Tokenizer
+  ) throws -> Metadata {
     var metadata = try model.parameters.metadata(
       folder: name(of: checkpoint), config: checkpoint.config?.root,
-      generation: checkpoint.generationConfig?.root, parameterCount: model.parameterCount, fileType: 0)
+      generation: checkpoint.generationConfig?.root, card: card, parameterCount: model.parameterCount, fileType: 0)
     metadata["general.file_type"] = nil
     metadata["general.quantization_version"] = nil
     metadata.merge(

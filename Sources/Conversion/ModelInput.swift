@@ -60,9 +60,10 @@ public struct ModelInput: Sendable {
     var tokenizer = try ModelInput.tokenizer(of: checkpoint)
     let dropped = tokenizer.dropAddedTokens(beyond: model.parameters.vocabularySize)
     (self.model, self.tokenizer) = (model, tokenizer)
-    metadata = try ModelInput.metadata(of: checkpoint, model: model, tokenizer: tokenizer)
+    let (card, cardNote) = ModelCardFile.read(in: checkpoint.givenFolder)
+    metadata = try ModelInput.metadata(of: checkpoint, card: card, model: model, tokenizer: tokenizer)
     self.notes =
-      checkpoint.notes + notes
+      checkpoint.notes + notes + (cardNote.map { [$0] } ?? [])
       + (dropped.isEmpty ? [] : ["left out, since the embedding has no row for them: " + ModelInput.list(dropped)])
   }
 

@@ -7,6 +7,8 @@ struct YAMLFile {
   /// In the order of the file; keys are strings, and none is there twice.
   let entries: [(key: String, line: Int, value: Node)]
 
+  private static let aliasLimit = 16
+
   /// - Parameters:
   ///   - limit: bytes that it may have.
   ///   - what: what is expected in it, for messages.
@@ -16,11 +18,17 @@ struct YAMLFile {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw InputError(.utf8, "not valid UTF-8", file: path)
     }
+    // A few are handy; more, each of several before it, make a tree that no memory holds.
+    let aliases = text.matches(of: /(?:^|[\s\[{,:?-])\*[\w-]/).count
+    guard aliases <= YAMLFile.aliasLimit else {
+      throw InputError(
+        .limit, "\(aliases) aliases, at most \(YAMLFile.aliasLimit) are read", file: path, remedy: "write them out")
+    }
     let root: Node?
     do {
       root = try Yams.compose(yaml: text)
     } catch let error as YamlError {
-      throw InputError(.yaml, "not YAML: \(YAMLFile.problem(error))", file: path)
+      throw YAMLFile.refusal(of: error, path)
     }
     self.path = path
     entries = try YAMLFile.entries(root, path, expecting: what, remedy: remedy)
@@ -49,6 +57,10 @@ struct YAMLFile {
       entries.append((name, line, value))
     }
     return entries
+  }
+
+  static func refusal(of error: YamlError, _ path: String) -> InputError {
+    InputError(.yaml, "not YAML: \(problem(error))", file: path)
   }
 
   private static func problem(_ error: YamlError) -> String {

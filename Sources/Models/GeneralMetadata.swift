@@ -8,13 +8,13 @@ public enum GeneralMetadata {
   ///   - folder: the last component of the checkpoint's path.
   ///   - config: `config.json`; its `_name_or_path` names the model when it is no path.
   ///   - generation: `generation_config.json`, whose sampling defaults are carried over.
+  ///   - card: of the model's README.md; what it says goes before what the names say.
   ///   - parameterCount: elements of all tensors in the output.
   ///   - experts: when the model has experts, their number and the elements of all but one of every stack.
   /// - Returns: the keys in the order and types of convert_hf_to_gguf.py (llama.cpp 0c1e57098, gguf-py/gguf/metadata.py).
-  ///   Model cards (README.md) are not read, so licence, tags and base models are absent.
   public static func keys(
-    architecture: String, folder: String, config: JSONValue?, generation: JSONValue?, parameterCount: Int,
-    experts: (count: Int, otherElements: Int)? = nil
+    architecture: String, folder: String, config: JSONValue?, generation: JSONValue?, card: ModelCard = ModelCard([]),
+    parameterCount: Int, experts: (count: Int, otherElements: Int)? = nil
   ) throws(InputError) -> Metadata {
     var metadata = Metadata()
     metadata["general.architecture"] = .string(architecture)
@@ -29,20 +29,52 @@ public enum GeneralMetadata {
     }
     names.append(ModelName(folder, parameterCount: parameterCount))
 
-    func first(_ key: String, _ field: (ModelName) -> String?) {
-      if let value = names.lazy.compactMap(field).first { metadata[key] = .string(value) }
+    // An empty text on the card is written nowhere, and yet keeps the names from being asked.
+    func set(_ key: String, _ stated: String?, _ field: (ModelName) -> String? = { _ in nil }) {
+      guard let value = stated ?? names.lazy.compactMap(field).first, !value.isEmpty else { return }
+      metadata["general." + key] = .string(value)
     }
-    first("general.name") { ModelName.title($0.full) }
-    first("general.version", \.version)
-    first("general.organization") { $0.organization.map(ModelName.title) }
-    first("general.finetune", \.finetune)
-    first("general.basename", \.basename)
-    first("general.size_label", \.sizeLabel)
-    if metadata["general.size_label"] == nil, parameterCount > 0 {
-      let one = ModelName.sizeLabel(elements: parameterCount - (experts?.otherElements ?? 0))
-      metadata["general.size_label"] = .string(experts.map { "\($0.count)x\(one)" } ?? one)
+    set("name", card.text("name", "model_name")) { ModelName.title($0.full) }
+    set("author", card.text("author", "model_author", "model_creator"))
+    set("version", card.text("version", "model_version"), \.version)
+    set("organization", card.text("organization", "model_organization")) { $0.organization.map(ModelName.title) }
+    set("finetune", card.text("finetune", "model_finetune"), \.finetune)
+    set("basename", card.text("basename", "model_basename", "model_type"), \.basename)
+    set("description", card.text("description", "model_description"))
+    let measured = experts.map { experts in
+      "\(experts.count)x\(ModelName.sizeLabel(elements: parameterCount - experts.otherElements))"
+    }
+    set(
+      "size_label",
+      card.text("size_label", "model_size_label") ?? names.lazy.compactMap(\.sizeLabel).first
+        ?? (parameterCount > 0 ? measured ?? ModelName.sizeLabel(elements: parameterCount) : nil))
+    for key in ["license", "license_name", "license_link"] {
+      set(key.replacingScalars { $0 == "_" ? "." : nil }, card.text(key))
+    }
+    for key in ["url", "doi", "uuid", "repo_url"] { set("source." + key, card.text(key, "model_" + key)) }
+    add(
+      card.references("base_model", "base_models", "base_model_sources", parameterCount: parameterCount), "base_model",
+      to: &metadata)
+    add(
+      card.references("datasets", "dataset", "dataset_sources", parameterCount: parameterCount), "dataset",
+      to: &metadata)
+    for (key, texts) in [
+      ("tags", card.texts("tags", "pipeline_tag")), ("languages", card.texts("languages", "language")),
+    ]
+    where !texts.isEmpty {
+      metadata["general." + key] = .strings(texts)
     }
     return metadata
+  }
+
+  private static func add(_ references: [ModelCard.Reference]?, _ kind: String, to metadata: inout Metadata) {
+    guard let references else { return }
+    metadata["general.\(kind).count"] = .uint32(UInt32(clamping: references.count))
+    for (index, reference) in references.enumerated() {
+      for field in reference.fields where !field.value.isEmpty {
+        metadata["general.\(kind).\(index).\(field.name)"] = .string(field.value)
+      }
+    }
   }
 
   private enum Kind { case text, whole, real }
@@ -76,10 +108,12 @@ extension LlamaParameters {
   /// All metadata of a Llama but the tokenizer's, in convert_hf_to_gguf.py's order; `tokenizer.*` follows.
   /// - Parameter fileType: llama.cpp's number of the recipe: 0 F32, 1 F16, 32 BF16, 15 Q4_K_M.
   public func metadata(
-    folder: String, config: JSONValue?, generation: JSONValue?, parameterCount: Int, fileType: UInt32
+    folder: String, config: JSONValue?, generation: JSONValue?, card: ModelCard = ModelCard([]), parameterCount: Int,
+    fileType: UInt32
   ) throws(InputError) -> Metadata {
     var metadata = try GeneralMetadata.keys(
-      architecture: "llama", folder: folder, config: config, generation: generation, parameterCount: parameterCount,
+      architecture: "llama", folder: folder, config: config, generation: generation, card: card,
+      parameterCount: parameterCount,
       experts: expertCount > 0 ? (expertCount, (expertCount - 1) * expertSize * layerCount) : nil)
     metadata.merge(keys(fileType: fileType))
     metadata["general.quantization_version"] = .uint32(2)

@@ -22,7 +22,7 @@ struct ConversionJob {
   private let calibration: CalibrationText?
   private let hessians: HessianFolder?
   private var rounding: Converter.Rounding
-  private let provenance: ConversionProvenance?
+  let provenance: ConversionProvenance?
   private(set) var outputs: [Output] = []
 
   var isCalibrated: Bool { calibration != nil || hessians != nil }

@@ -1,10 +1,14 @@
 import Bytes
 import Conversion
+import Quantization
 
 /// What `quern convert` says of what it made.
 struct ConversionReport {
   /// An output that was published.
   struct Output {
+    /// The path that it was asked for under.
+    var asked: String
+    var recipe: Recipe
     var plan: ConversionPlan
     var written: Converter.Written
     /// Beside it, if that was asked for.

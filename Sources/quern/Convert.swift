@@ -95,6 +95,7 @@ struct Convert: WatchedCommand {
     let text = try verify.map { try TextFile(reading: $0) }
     var job = try ConversionJob(self, input, recipes, console)
     try job.open()
+    let companions = try dryRun ? nil : provenance.companions(of: job.outputs, overwrites: force)
     if !dryRun { Interruption.listen() }
     try job.prepare()
     guard !dryRun else {
@@ -107,7 +108,9 @@ struct Convert: WatchedCommand {
     Interruption.stopListening()
     let made = zip(job.outputs, results).compactMap { output, result in
       (try? result.get()).map {
-        ConversionReport.Output(plan: output.plan, written: $0, attestation: output.target?.attestation)
+        ConversionReport.Output(
+          asked: output.path, recipe: output.recipe, plan: output.plan, written: $0,
+          attestation: output.target?.attestation)
       }
     }
     for output in made {
@@ -123,6 +126,9 @@ struct Convert: WatchedCommand {
           candidates: made.map { try ModelInput(opening: $0.path) }, reference: input, text: text,
           options: WalkOptions(jobs: compute.threads, memory: compute.memory.bytes)
         ).run(progress: console.progress())
+    }
+    for output in made {
+      if let companions { try provenance.write(companions, for: output, of: input.name, job, drift: drift) }
     }
     let report = ConversionReport(
       outputs: made, isOfSeveral: results.count > 1, seconds: seconds, isCalibrated: job.isCalibrated, drift: drift)

@@ -13,6 +13,14 @@ struct ProvenanceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Who quantized it. (default: Quern and its version)", valueName: "name"))
   var quantizedBy: String?
 
+  @Flag(
+    help: "Write OUTPUT.Modelfile for ollama create: template, stop tokens and sampling, as far as the model says them."
+  )
+  var modelfile = false
+
+  @Flag(help: "Write OUTPUT.md, a model card: files, how they were made, and the drift that --verify measured.")
+  var modelCard = false
+
   func validate() throws {
     if quantizedBy != nil, !provenance { throw ValidationError("--quantized-by needs --provenance.") }
   }
@@ -29,6 +37,39 @@ struct ProvenanceOptions: ParsableArguments {
       recipe: try flags.recipe.description + flags.calibrating.description(rounding)
         + flags.overrides.map { ("override-kv", $0.argument) } + flags.split.description,
       text: text, hessians: hessians, imatrix: flags.imatrix, jobs: jobs, progress: progress)
+  }
+}
+
+extension ProvenanceOptions {
+  private static let suffixes = (modelfile: ".Modelfile", card: ".md")
+
+  /// What is written beside outputs, tried before they are made.
+  func companions(of outputs: [ConversionJob.Output], overwrites: Bool) throws -> CompanionFiles {
+    if modelfile, outputs.contains(where: { $0.plan.layouts.count > 1 }) {
+      throw ValidationError("A Modelfile names one file: leave --modelfile or the flags that cut a set out.")
+    }
+    let suffixes = (modelfile ? [Self.suffixes.modelfile] : []) + (modelCard ? [Self.suffixes.card] : [])
+    return try CompanionFiles(
+      outputs.flatMap { output in suffixes.map { CompanionFiles.path(beside: output.path, $0) } },
+      overwrites: overwrites)
+  }
+
+  func write(
+    _ files: CompanionFiles, for output: ConversionReport.Output, of model: String, _ job: ConversionJob,
+    drift: DriftReport?
+  ) throws {
+    if modelfile {
+      try files.write(
+        Modelfile(for: output.path, output.plan.metadata).text,
+        to: CompanionFiles.path(beside: output.path, Self.suffixes.modelfile))
+    }
+    if modelCard {
+      let row = OutputCard.Row(
+        type: output.recipe.fileType.name, files: output.written.files, bitsPerWeight: output.plan.bitsPerWeight)
+      try files.write(
+        OutputCard(of: model, output.plan.metadata, row, provenance: job.provenance, drift: drift).text,
+        to: CompanionFiles.path(beside: output.asked, Self.suffixes.card))
+    }
   }
 }
 

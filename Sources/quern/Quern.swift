@@ -20,12 +20,14 @@ import Quantization
     version: Version.current,
     subcommands: [
       Inspect.self, Convert.self, Check.self, Split.self, Merge.self, Calibrate.self, Perplexity.self, Verify.self,
-      Tokenize.self, Plan.self, RunTask.self, Finalize.self, Submit.self,
+      Tokenize.self, Batch.self, Plan.self, RunTask.self, Finalize.self, Submit.self,
     ])
 
   static func main() {
     Machine.reportFailuresOfWriting()
     do {
+      // A batch that is killed takes its jobs along.
+      if !Machine.endsWithParent { throw Interrupted() }
       if let name = Machine.unknownInstructionSet {
         throw ValidationError("QUERN_ISA is \(printable(name)), which this machine has not; use baseline, v3 or v4.")
       }
@@ -64,7 +66,8 @@ enum Outcome: Int32 {
       }
     case is Interrupted: self = .tryAgain
     case is RecipeError: self = .usage
-    case is GateFailure: self = .gateFailed
+    case is GateFailure, is BatchGateFailure: self = .gateFailed
+    case is ManifestError: self = .usage
     case is CheckFailure: self = .badData
     default: self = .failed
     }
@@ -73,7 +76,8 @@ enum Outcome: Int32 {
   func exit(for error: any Error) -> Never {
     // ArgumentParser knows how to print help, versions and its own complaints; only its exit code 64 is not ours.
     if !(error is InputError || error is SystemError || error is RecipeError || error is GateFailure
-      || error is CheckFailure || error is Interrupted)
+      || error is CheckFailure || error is Interrupted || error is ManifestError || error is BatchFailure
+      || error is BatchGateFailure)
     {
       let code = Quern.exitCode(for: error)
       let message = Quern.fullMessage(for: error)

@@ -51,18 +51,8 @@ struct ByteSize: ExpressibleByArgument, Equatable, CustomStringConvertible {
   init(bytes: Int) { self.bytes = bytes }
 
   init?(argument: String) {
-    let units: [(String, Int)] = [("K", 10), ("M", 20), ("G", 30), ("T", 40)]
-    var digits = argument.uppercased()
-    if digits.hasSuffix("IB") { digits.removeLast(2) } else if digits.hasSuffix("B") { digits.removeLast() }
-    var shift = 0
-    if let unit = units.first(where: { digits.hasSuffix($0.0) }) {
-      digits.removeLast()
-      shift = unit.1
-    }
-    guard let number = Double(digits), number >= 0, number.isFinite, number * Double(1 << shift) < 1e18 else {
-      return nil
-    }
-    bytes = Int(number * Double(1 << shift))
+    guard let bytes = byteCount(argument) else { return nil }
+    self.bytes = bytes
   }
 
   var description: String {

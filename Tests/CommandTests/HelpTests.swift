@@ -5,7 +5,8 @@ import Testing
 @Suite struct HelpTests {
   /// Golden help texts. With QUERN_RECORD set they are written anew and the test fails, so that a change is always seen.
   @Test(arguments: [
-    "", "inspect", "convert", "check", "split", "merge", "calibrate", "perplexity", "verify", "tokenize", "plan",
+    "", "inspect", "convert", "check", "split", "merge", "calibrate", "perplexity", "verify", "tokenize", "batch",
+    "plan",
     "task", "finalize", "submit",
   ])
   func helpIsWhatItWas(_ command: String) throws {

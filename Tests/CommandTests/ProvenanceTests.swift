@@ -165,4 +165,25 @@ import Testing
   @Test func aNameNeedsProvenance() throws {
     #expect(try CommandRun.quern("convert", tiny, "-o", path, "--quantized-by", "me").code == 2)
   }
+
+  @Test func aModelfileAndACardLieBesideTheOutput() throws {
+    try convert("--modelfile", "--model-card", "--verify", Fixtures.path("text/python-docs-evaluate.txt"))
+    let modelfile = try String(contentsOfFile: folder.path("model.Modelfile"), encoding: .utf8)
+    #expect(modelfile.hasPrefix("FROM ./model.gguf\n") && modelfile.contains("PARAMETER stop"))
+    let card = try String(contentsOfFile: folder.path("model.md"), encoding: .utf8)
+    let digest = try CommandRun("/usr/bin/sha256sum", [path]).output.prefix(64)
+    for expected in [
+      "---\nquantized_by: \"Quern", "| model.gguf | Q4\\_0 | ", "## What was lost",
+      "\(digest)  model.gguf",
+      "type=Q4\\_0", "| model.safetensors | `",
+    ] { #expect(card.contains(expected), "\(expected) in \(card)") }
+    #expect(!card.contains(folder.path) && !card.contains(tiny))
+  }
+
+  @Test func aModelfileIsOfOneFile() throws {
+    let run = try CommandRun.quern(
+      "convert", tiny, "-t", "Q4_0", "-o", path, "--modelfile", "--split-max-tensors", "20")
+    #expect(run.code == 2)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+  }
 }

@@ -28,7 +28,6 @@ quantize = f"{venv}/llama.cpp/build/bin/llama-quantize"
 
 # Keys that may differ, with the reason.
 REASONS = {
-    "general.name": "the same rule, but convert_hf_to_gguf.py also reads model cards",
     "tokenizer.ggml.eot_token_id": "the converter leaves the token that ends a turn for a reader to guess by its text",
     "tokenizer.ggml.eom_token_id": "the same",
 }

@@ -71,6 +71,11 @@ struct PeerTests {
       [venv, CommandRun.quern, tiny] + (Peers.isThorough ? [venv + "/smollm2"] : []))
   }
 
+  /// Every key that a README.md gives a model, and cards that nobody should read.
+  @Test func readsModelCardsAsTheConverter() throws {
+    try Peers.run("cards.py", [venv, CommandRun.quern, tiny])
+  }
+
   /// What `check --for llama.cpp` passes loads there, and what is refused there has findings.
   @Test func findsWhatLlamaCppRefuses() throws {
     try Peers.run("check_rules.py", [venv, CommandRun.quern, tiny])
