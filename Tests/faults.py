@@ -128,8 +128,9 @@ def a_failed_sync_is_final(bench):
     for n in [1, 3, 6]:
         log = bench.folder / "log"
         result = bench.strace(f"fdatasync:error=EIO:when={n}", log=log)
-        if result.returncode == 0:
+        if result.returncode == 0:  # there were not so many
             log.unlink()
+            bench.holds(result, 0)
             continue
         syncs = [line for line in log.read_text().splitlines() if "fdatasync(" in line]
         log.unlink()
@@ -380,11 +381,12 @@ def nobody_reads_what_is_printed(bench):
 
 @case
 def where_and_how_it_runs(bench):
-    """The same bytes in another language, time zone, number of threads, instruction set."""
+    """The same bytes in another language, time zone and year, number of threads, instruction set."""
     for more in [{"LC_ALL": "tr_TR.UTF-8"}, {"TZ": "Pacific/Chatham"}, {"LANG": "C"}, {"QUERN_ISA": "baseline"}]:
         bench.holds(bench.run(env={**os.environ, **more}), 0)
     for jobs in [1, 3, 8, 64]:
         bench.holds(bench.run("-j", jobs), 0)
+    bench.holds(bench.run(before=["faketime", "2001-02-03 04:05:06"]), 0)
 
 
 def main():

@@ -8,7 +8,7 @@ command -v swift >/dev/null || { echo "quern needs a Swift toolchain, 6.2 or lat
 
 packages=(zlib1g-dev pkg-config)
 [ "${1:-build}" = peers ] && packages+=(python3 python3-venv python3-dev g++ cmake ninja-build)
-[ "${1:-build}" = faults ] && packages+=(python3 strace gcc)
+[ "${1:-build}" = faults ] && packages+=(python3 strace gcc faketime)
 [ "${1:-build}" = slurm ] && packages+=(python3 slurmctld slurmd slurm-client munge parallel)
 
 # By what a package gives, since only Debian and its kin have packages of these names.
