@@ -113,15 +113,7 @@ final class OrderedOutput: Sendable {
   /// Of the first `count` bytes of a file.
   private func hash(of file: Int, _ count: Int) throws -> SHA256 {
     var hash = SHA256()
-    var buffer = [UInt8](repeating: 0, count: min(count, 1 << 20))
-    for start in stride(from: 0, to: count, by: 1 << 20) {
-      try Interruption.check()
-      try unsafe buffer.withUnsafeMutableBytes { buffer in
-        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(1 << 20, count - start)])
-        _ = try unsafe output.files[file].read(at: start, into: part)
-        unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(part))
-      }
-    }
+    try unsafe output.files[file].read(0..<count) { unsafe hash.update(bufferPointer: $0) }
     return hash
   }
 

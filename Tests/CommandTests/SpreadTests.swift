@@ -153,6 +153,37 @@ import Testing
     #expect([65, 69].contains(try CommandRun(CommandRun.quern, ["finalize", folder.path("plan")]).code))
   }
 
+  /// Parts that no plan has: between pieces, beyond the end, of another number of bytes.
+  @Test(arguments: [[0, 7, -1], [0, 1 << 40], [0, 1000]]) func partsOfAnotherPlanAreRefused(_ ends: [Int]) throws {
+    _ = try plan("plan", tasks: 2, ["--type", "Q8_0"])
+    let file = folder.path("plan/plan.json")
+    var json = try #require(
+      try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file))) as? [String: Any])
+    let shares = try #require(json["shares"] as? [[Int]])
+    let positions = ends.map { $0 < 0 ? shares[1][1] : $0 }
+    json["shares"] = zip(positions, positions.dropFirst()).map { [$0, $1] }
+    try JSONSerialization.data(withJSONObject: json).write(to: URL(fileURLWithPath: file))
+    let refused = try quern(["task", "plan", "--index", "0"], code: 65)
+    #expect(refused.errors.contains("[BOUNDS]"), "\(refused.errors)")
+  }
+
+  /// What a task noted is from outside as well.
+  @Test func notesThatDoNotJoinAreRefused() throws {
+    _ = try plan("plan", tasks: 2, ["--type", "Q8_0"])
+    for index in 0..<2 { try quern(["task", "plan", "--index", "\(index)"]) }
+    let file = folder.path("plan/convert-1.json")
+    let note = try String(contentsOfFile: file, encoding: .utf8)
+    for (from, to) in [
+      ("\"file\": 0", "\"file\": 9"), ("\"start\": ", "\"start\": 1"), ("\"pieces\": [", "\"pieces\": [], \"x\": ["),
+    ] {
+      #expect(note.contains(from))
+      let changed = note.split(separator: from, omittingEmptySubsequences: false).joined(separator: to)
+      try changed.write(toFile: file, atomically: true, encoding: .utf8)
+      #expect(try quern(["finalize", "plan"], code: 65).errors.contains("quern: "))
+      #expect(!FileManager.default.fileExists(atPath: folder.path("plan.gguf")))
+    }
+  }
+
   @Test(arguments: ["slurm", "parallel", "local"]) func submissionsAreScriptsThatAShellReads(_ engine: String) throws {
     _ = try plan("it's a plan", tasks: 3, ["--type", "Q8_0"])
     let script = try CommandRun(

@@ -127,15 +127,7 @@ struct BatchRecord {
   }
 
   func write(to path: String) throws {
-    let file = try OutputFile(path, overwrites: true)
-    do {
-      let bytes = Array((json.text(indented: true) + "\n").utf8)
-      try unsafe file.write(bytes.span.bytes, at: 0)
-      try file.publish()
-    } catch {
-      file.discard()
-      throw error
-    }
+    try OutputFile.write(json.text(indented: true) + "\n", to: path)
   }
 }
 

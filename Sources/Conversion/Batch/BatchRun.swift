@@ -75,7 +75,7 @@ public struct BatchRun {
     }
     let report = BatchReport(
       manifest: manifest.path, results: jobs.map(\.result), seconds: now, index: state.index)
-    try write(report.html, to: state.index)
+    try OutputFile.write(report.html, to: state.index)
     return report
   }
 
@@ -121,18 +121,6 @@ public struct BatchRun {
       isStopping = true
       say("interrupted: waiting for \(running.count) jobs to end")
       for process in running.values { SystemCalls.send(SystemCalls.termination, to: process.number) }
-    }
-  }
-
-  private func write(_ text: String, to path: String) throws {
-    let file = try OutputFile(path, overwrites: true)
-    do {
-      let bytes = Array(text.utf8)
-      try unsafe file.write(bytes.span.bytes, at: 0)
-      try file.publish()
-    } catch {
-      file.discard()
-      throw error
     }
   }
 }

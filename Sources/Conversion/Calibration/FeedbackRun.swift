@@ -98,12 +98,11 @@ struct FeedbackRun {
     _ deliver: (Layer, _ isKnown: Bool) throws -> Void
   ) throws {
     let pass = try ForwardPass(model, jobs: jobs)
+    let followsDrift = options.isSequential && options.asymmetry > 0
     // How far inputs drift is told from every second chunk; those come first.
-    let chunks = text.chunks
-    let order = Array(stride(from: 0, to: chunks.count, by: 2)) + Array(stride(from: 1, to: chunks.count, by: 2))
-    let states = try pass.embed(order.map { chunks[$0] })
-    let undrifted =
-      options.isSequential && options.asymmetry > 0 ? try states.selecting(0..<(chunks.count + 1) / 2).copy() : nil
+    let order = text.chunks.indices.filter { $0 % 2 == 0 } + text.chunks.indices.filter { $0 % 2 == 1 }
+    let states = try pass.embed(followsDrift ? order.map { text.chunks[$0] } : text.chunks)
+    let undrifted = followsDrift ? try states.selecting(0..<(order.count + 1) / 2).copy() : nil
     let kept = [states] + (undrifted.map { [$0] } ?? [])
     let first = try checkpoints?.restore(kept) ?? 0
     for layer in 0..<pass.layerCount {

@@ -58,29 +58,3 @@ public struct Attestation: Sendable {
     try statement.publish()
   }
 }
-
-extension OutputFile {
-  func write(text: String) throws {
-    let bytes = Array(text.utf8)
-    try unsafe write(bytes.span.bytes, at: 0)
-  }
-
-  /// SHA-256, in hexadecimal, of what was written.
-  fileprivate func sha256(of range: Range<Int>) throws -> String {
-    var hash = SHA256()
-    let step = 1 << 20
-    var buffer = [UInt8](repeating: 0, count: min(step, max(1, range.count)))
-    for offset in stride(from: range.lowerBound, to: range.upperBound, by: step) {
-      try Interruption.check()
-      let count = min(step, range.upperBound - offset)
-      try unsafe buffer.withUnsafeMutableBytes { buffer in
-        let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-        guard try unsafe read(at: offset, into: piece) == count else {
-          throw SystemError("read again", path: path, errno: SystemError.inputOutput)
-        }
-        unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
-      }
-    }
-    return hexadecimalText(hash.finalize())
-  }
-}

@@ -12,14 +12,7 @@ public struct CompanionFiles: Sendable {
   }
 
   public func write(_ text: String, to path: String) throws {
-    let file = try OutputFile(path, overwrites: overwrites)
-    do {
-      try file.write(text: text)
-      try file.publish()
-    } catch {
-      file.discard()
-      throw error
-    }
+    try OutputFile.write(text, to: path, overwrites: overwrites)
   }
 
   /// What the name of a file beside the output `path` is: `a/model.Modelfile` of `a/model.gguf`.

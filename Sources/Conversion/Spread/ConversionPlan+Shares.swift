@@ -34,6 +34,11 @@ extension ConversionPlan {
     return zip(starts, starts.dropFirst() + [fileBytes]).map { $0..<$1 }
   }
 
+  /// Where parts may begin.
+  func cutPositions(withFeedback: Bool) -> [Int] {
+    cuts(withFeedback: withFeedback, betweenFiles: false).map(\.position)
+  }
+
   /// Where parts may begin or end, with the work that comes before; the first at 0, the last at the end.
   private func cuts(withFeedback: Bool, betweenFiles: Bool) -> [(position: Int, work: Double)] {
     var cuts = [(position: 0, work: 0.0)]

@@ -1,5 +1,6 @@
 import Bytes
 import Crypto
+import GGUF
 
 extension SpreadFolder {
   /// How a task went.
@@ -71,7 +72,7 @@ extension SpreadFolder {
     for stage in plan.stages { try requireAll(stage) }
     let output = try OutputSet(plan.output, work.plan.layouts, overwrites: overwrites, resumes: true)
     output.keep()
-    let pieces = try proved(output, progress)
+    let pieces = try proved(output, work.plan.layouts, progress)
     try output.publish()
     try noteFinished(pieces)
     for slice in 0..<plan.sliceCount {
@@ -89,7 +90,9 @@ extension SpreadFolder {
   }
 
   /// Whole files, from the parts of the tasks.
-  private func proved(_ output: OutputSet, _ progress: ProgressHandler?) throws -> [OutputPiece] {
+  private func proved(
+    _ output: OutputSet, _ layouts: [GGUFLayout], _ progress: ProgressHandler?
+  ) throws -> [OutputPiece] {
     var files: [OutputPiece] = []
     var whole = SHA256()
     var (position, wrong) = (0, [Int]())
@@ -102,14 +105,18 @@ extension SpreadFolder {
           files.append(OutputPiece(file: files.count, bytes: 0..<position, sha256: hexadecimalText(whole.finalize())))
           (whole, position) = (SHA256(), 0)
         }
-        guard piece.file == files.count, piece.bytes.lowerBound == position else {
+        guard piece.file == files.count, piece.file < output.files.count, piece.bytes.lowerBound == position,
+          piece.bytes.upperBound <= output.files[piece.file].leftBytes
+        else {
           throw InputError(
             .gap, "the parts of the tasks do not join", file: path, subject: "task \(task)", remedy: "plan again")
         }
-        let digest = try unsafe output.files[piece.file].hash(piece.bytes) { bytes in
+        var part = SHA256()
+        try unsafe output.files[piece.file].read(piece.bytes) { bytes in
+          unsafe part.update(bufferPointer: bytes)
           unsafe whole.update(bufferPointer: bytes)
         }
-        isWhole = isWhole && digest == piece.sha256
+        isWhole = isWhole && hexadecimalText(part.finalize()) == piece.sha256
         position = piece.bytes.upperBound
         done += piece.bytes.count
         progress?(Progress("proving", unit: .bytes, done: done, total: total))
@@ -122,7 +129,11 @@ extension SpreadFolder {
         .checksum, "the parts of these tasks are not what they wrote: \(SpreadFolder.list(wrong))", file: plan.output,
         remedy: "run them again, and check the disk")
     }
-    return files + [OutputPiece(file: files.count, bytes: 0..<position, sha256: hexadecimalText(whole.finalize()))]
+    files.append(OutputPiece(file: files.count, bytes: 0..<position, sha256: hexadecimalText(whole.finalize())))
+    guard files.map(\.bytes.count) == layouts.map(\.fileSize) else {
+      throw InputError(.gap, "the parts of the tasks are not the whole output", file: path, remedy: "plan again")
+    }
+    return files
   }
 }
 
@@ -132,28 +143,6 @@ extension OutputSet {
     guard files.indices.contains(piece.file), files[piece.file].leftBytes >= piece.bytes.upperBound else {
       return false
     }
-    return try unsafe files[piece.file].hash(piece.bytes) == piece.sha256
-  }
-}
-
-extension OutputFile {
-  /// The SHA-256 of what is in it, in hexadecimal.
-  /// - Parameter observe: is shown the bytes in turn.
-  fileprivate func hash(
-    _ bytes: Range<Int>, observe: (UnsafeRawBufferPointer) -> Void = { _ in }
-  ) throws -> String {
-    var hash = SHA256()
-    var buffer = [UInt8](repeating: 0, count: min(bytes.count, 1 << 20))
-    for start in stride(from: bytes.lowerBound, to: bytes.upperBound, by: 1 << 20) {
-      try Interruption.check()
-      try unsafe buffer.withUnsafeMutableBytes { buffer in
-        let part = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(1 << 20, bytes.upperBound - start)])
-        let count = try unsafe read(at: start, into: part)
-        let read = unsafe UnsafeRawBufferPointer(rebasing: part[..<count])
-        unsafe hash.update(bufferPointer: read)
-        unsafe observe(read)
-      }
-    }
-    return hexadecimalText(hash.finalize())
+    return try files[piece.file].sha256(of: piece.bytes) == piece.sha256
   }
 }

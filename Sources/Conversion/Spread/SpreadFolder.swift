@@ -27,11 +27,9 @@ public struct SpreadFolder: Sendable {
   /// - Parameter overwrites: whether another plan may be replaced, with all that its tasks have noted.
   public init(writing plan: SpreadPlan, to path: String, overwrites: Bool) throws {
     try SystemCalls.makeFolder(path)
-    let file = try OutputFile("\(path)/plan.json", overwrites: overwrites)
-    let bytes = Array((plan.json.text(indented: true) + "\n").utf8)
-    (self.path, self.plan, planHash) = (path, plan, SpreadFolder.hash(bytes))
-    try unsafe file.write(bytes.span.bytes, at: 0)
-    try file.publish()
+    let text = plan.json.text(indented: true) + "\n"
+    (self.path, self.plan, planHash) = (path, plan, SpreadFolder.hash(Array(text.utf8)))
+    try OutputFile.write(text, to: "\(path)/plan.json", overwrites: overwrites)
   }
 
   private static func hash(_ bytes: [UInt8]) -> String { RunState.hash { $0.update(data: bytes) } }
@@ -50,9 +48,7 @@ public struct SpreadFolder: Sendable {
   private func note(_ name: String, _ pieces: [OutputPiece], _ facts: [(String, JSONText)]) throws {
     let json = JSONText.object(
       [("plan", .string(planHash)), ("pieces", .array(pieces.map(\.json)))] + facts)
-    let file = try OutputFile("\(path)/\(name)", overwrites: true)
-    try unsafe file.write(Array((json.text(indented: true) + "\n").utf8).span.bytes, at: 0)
-    try file.publish()
+    try OutputFile.write(json.text(indented: true) + "\n", to: "\(path)/\(name)")
   }
 
   /// What a task noted; `nil` when it has not ended, or the plan is another since.

@@ -49,13 +49,21 @@ public struct SpreadPlan: Sendable {
   /// Slices of the calibration text.
   var sliceCount: Int { slices.last?.upperBound ?? 0 }
 
-  /// - Throws: `CHANGED`, naming what differs, when `work` is not what was planned.
+  /// - Throws: `CHANGED`, naming what differs, when `work` is not what was planned; `BOUNDS` for tasks that no plan has.
   func check(_ work: SpreadWork, file: String) throws(InputError) {
-    let different = zip(identity, work.identity).filter { $0 != $1 }.map(\.0.name)
-    guard different.isEmpty, identity.count == work.identity.count else {
+    let planned = Dictionary(identity.map { ($0.name, $0.value) }) { first, _ in first }
+    let different = work.identity.filter { planned[$0.name] != $0.value }.map(\.name)
+    guard different.isEmpty else {
       throw InputError(
         .changed, "since it was planned, these have changed: \(different.joined(separator: ", "))", file: file,
         remedy: "plan again")
+    }
+    let cuts = Set(work.plan.cutPositions(withFeedback: work.rounding.feedback != nil))
+    guard shares.last?.upperBound == work.plan.fileBytes, shares.allSatisfy({ cuts.contains($0.lowerBound) }),
+      sliceCount <= work.text?.chunkCount ?? 0, slices.isEmpty == (work.text == nil)
+    else {
+      throw InputError(
+        .bounds, "tasks that are not parts of this conversion", file: file, remedy: "plan again")
     }
   }
 }
