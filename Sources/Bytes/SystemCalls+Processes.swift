@@ -48,27 +48,45 @@ extension SystemCalls {
     try prove(unsafe posix_spawnattr_setpgroup(&attributes, 0))
     try prove(unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)))
 
-    var words = unsafe ([program] + arguments).map { unsafe strdup($0) } + [nil]
-    defer { for index in unsafe words.indices { unsafe free(words[index]) } }
-    var inherited = unsafe environ
-    var values = unsafe variables.map { unsafe strdup($0) }
-    defer { for index in variables.indices { unsafe free(values[index]) } }
-    while let value = unsafe inherited.pointee {
-      unsafe values.append(value)
-      unsafe inherited += 1
-    }
-    unsafe values.append(nil)
     // Ignored, as some parents leave it, it would keep the system from telling how a child ended.
     _ = signal(SIGCHLD, SIG_DFL)
     var number: pid_t = 0
-    let code = unsafe words.withUnsafeMutableBufferPointer { words in
-      unsafe values.withUnsafeMutableBufferPointer { values in
-        unsafe posix_spawn(
-          &number, program, &actions, &attributes, words.baseAddress!, values.baseAddress!)
+    let code = unsafe withStrings([program] + arguments) { words in
+      unsafe withStrings(variables, followedBy: environ) { values in
+        unsafe posix_spawn(&number, program, &actions, &attributes, words, values)
       }
     }
     try prove(code)
     return number
+  }
+
+  /// Has the shell carry out `script` in the place of this program.
+  /// - Throws: when there is no shell; else it does not return.
+  package static func becomeShell(running script: String) throws -> Never {
+    let code = unsafe withStrings(["sh", "-c", script]) { words in
+      unsafe execv("/bin/sh", words)
+      return errno
+    }
+    throw SystemError("run", path: "/bin/sh", errno: code)
+  }
+
+  private typealias Strings = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+  /// Shows `body` copies of `strings` as programs take their arguments and variables, with nothing behind the last.
+  /// - Parameter others: strings of that kind, that follow them.
+  private static func withStrings(
+    _ strings: [String], followedBy others: Strings? = nil, _ body: (Strings) -> Int32
+  ) -> Int32 {
+    var all = unsafe strings.map { unsafe strdup($0) }
+    defer { for index in strings.indices { unsafe free(all[index]) } }
+    if var next = unsafe others {
+      while let string = unsafe next.pointee {
+        unsafe all.append(string)
+        unsafe next += 1
+      }
+    }
+    unsafe all.append(nil)
+    return unsafe all.withUnsafeMutableBufferPointer { unsafe body($0.baseAddress!) }
   }
 
   /// How the child ended; `nil` while it runs.
