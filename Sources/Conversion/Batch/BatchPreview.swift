@@ -106,12 +106,7 @@ public struct BatchPreview: Sendable {
       if ending == nil { SystemCalls.sleep(seconds: 0.005) }
     }
     guard ending == .exited(0) else {
-      let text = (try? RandomAccessFile(scratch.errors).readAll(limit: 1 << 20)).map {
-        String(decoding: $0.suffix(4096), as: UTF8.self)
-      }
-      let line = text?.split(separator: "\n").last.map(String.init) ?? "the plan was ended by a signal"
-      return .failure(
-        Problem(text: printable(line.hasPrefix("quern: ") ? String(line.dropFirst(7)) : line, limit: 400)))
+      return .failure(Problem(text: BatchState.lastLine(scratch.errors) ?? "the plan was ended by a signal"))
     }
     let plan = try JSONDocument(reading: scratch.output, limit: 1 << 28).root
     return .success((try plan.required("file_bytes").int(), try plan.required("bytes_read").int()))

@@ -2,7 +2,6 @@ import Bytes
 
 extension BatchRun {
   mutating func begin(_ job: Int) {
-    jobs[job].began = now
     say("\(jobs[job].result.job.name): begins" + (jobs[job].steps.first.map { " with \($0.rawValue)" } ?? ""))
     next(job)
   }
@@ -17,7 +16,7 @@ extension BatchRun {
       }
       let arguments: [String]?
       switch step {
-      case .plan, .convert:
+      case .convert:
         try refuseForeign(jobs[index].result)
         try SystemCalls.makeFolders(OutputFile.split(job.unproved).folder)
         arguments = job.convertArguments(demands[index])
@@ -88,13 +87,13 @@ extension BatchRun {
           return
         }
       case (_, .exited(let code)) where code != 75 && code != 130:
-        fail(index, lastLine(state.log(job)) ?? "\(process.step.rawValue) ended with \(code)")
+        fail(index, BatchState.lastLine(state.log(job)) ?? "\(process.step.rawValue) ended with \(code)")
         return
       default:
         if case .killed(let signal) = ended {
           jobs[index].result.problem = "\(process.step.rawValue) was ended by signal \(signal)"
         } else {
-          jobs[index].result.problem = lastLine(state.log(job)) ?? "interrupted"
+          jobs[index].result.problem = BatchState.lastLine(state.log(job)) ?? "interrupted"
         }
         jobs[index].result.status = isStopping ? .interrupted : .failed
         ending[index] = true
@@ -182,13 +181,5 @@ extension BatchRun {
     }
     for known in record.published + record.files where try known.fits(file.path) { return }
     throw InputError(.path, "another file took the name meanwhile", file: file.path)
-  }
-
-  /// What a step said last.
-  private func lastLine(_ path: String) -> String? {
-    guard let bytes = try? RandomAccessFile(path).readAll(limit: 1 << 26) else { return nil }
-    return String(decoding: bytes.suffix(4096), as: UTF8.self).split(separator: "\n").last.map {
-      printable($0.hasPrefix("quern: ") ? String($0.dropFirst(7)) : String($0), limit: 400)
-    }
   }
 }

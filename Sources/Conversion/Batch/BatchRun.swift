@@ -24,7 +24,6 @@ public struct BatchRun {
   struct Active {
     var result: BatchResult
     var steps: [BatchStep] = []
-    var began = 0.0
     var isDone: Bool
   }
 

@@ -22,10 +22,20 @@ struct BatchState {
   /// What a step of the job prints as its result.
   func result(_ job: BatchJob, _ step: BatchStep) -> String { path("\(job.stem).\(step.rawValue)") }
   var index: String { path("index.html") }
+
+  /// What a step said last, as its log at `path` has it.
+  static func lastLine(_ path: String) -> String? {
+    guard let log = try? RandomAccessFile(path), case let count = min(log.size, 4096),
+      let bytes = try? log.read(at: log.size - count, count: count)
+    else { return nil }
+    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").last.map {
+      printable($0.hasPrefix("quern: ") ? String($0.dropFirst(7)) : String($0), limit: 400)
+    }
+  }
 }
 
 /// What is run for a job, each in a process of its own.
-enum BatchStep: String { case plan, convert, verify }
+enum BatchStep: String { case convert, verify }
 
 /// How far a job is, by its record and by what stands on the disk.
 struct BatchStanding {
@@ -45,12 +55,8 @@ struct BatchStanding {
   var kind: Kind
   /// Why it is not done: `missing`, `stale: the model changed`.
   var reason: String
-  var record: BatchRecord?
-  /// Where the files are that the record is of.
-  var isPublished: Bool
 
   init(of job: BatchJob, _ record: BatchRecord?) throws {
-    (self.record, isPublished) = (record, false)
     guard let record else {
       (kind, reason) = (.unmade, "missing")
       return
@@ -65,7 +71,6 @@ struct BatchStanding {
       (kind, reason) = (.unmade, stands ? "stale: the output changed" : "missing")
       return
     }
-    self.isPublished = isPublished
     kind = .unproved
     if job.proof == nil {
       (kind, reason) = isPublished ? (.done, "done") : (.proved, "not published")
