@@ -57,6 +57,15 @@ extension GGUFLayout {
     Split.name(prefix, number, of: count)
   }
 
+  /// Whether `name` is that of a file of a set, of however many.
+  public static func isSetFileName(_ name: String, of prefix: String) -> Bool {
+    let words = name.dropFirst(prefix.count + 1).dropLast(".gguf".count).split(separator: "-")
+    guard words.count == 3, let number = Int(words[0]), let count = Int(words[2]), number > 0, count >= number else {
+      return false
+    }
+    return ExactString(Split.name(prefix, number - 1, of: count)) == ExactString(name)
+  }
+
   /// Which entries go into which file.
   private func files(_ limits: SplitLimits) throws(InputError) -> [Range<Int>] {
     var files: [Range<Int>] = []

@@ -192,6 +192,30 @@ import Testing
     #expect(night.made.count == 4)
   }
 
+  /// The files of a set have names of their own; what an earlier manifest made of other sets is the batch's.
+  @Test func aSetThatSomebodyElseMadeIsNotReplaced() throws {
+    func recipes(_ tensors: Int) -> String { "  - {name: q8, type: Q8_0, split-max-tensors: \(tensors)}" }
+    let night = try Night(recipes: recipes(30), models: ["a"])
+    let foreign = try night.folder.write("out/a-q8-00002-of-00002.gguf", "mine")
+    let run = try night.run()
+    #expect(run.code == 1)
+    #expect(try String(contentsOfFile: foreign, encoding: .utf8) == "mine")
+    #expect((run.jobs["a/q8"]?["problem"] as? String)?.contains("not made by this batch") == true)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: night.folder.path("out")).count == 1, "it was seen first")
+    #expect(try night.run("--force").code == 0)
+    #expect(night.made == ["a-q8-00001-of-00002.gguf", "a-q8-00002-of-00002.gguf"])
+    for (tensors, count) in [(25, 5), (30, 5)] {
+      try night.write(recipes: recipes(tensors), models: ["a"])
+      let again = try night.run()
+      #expect(again.code == 0, "\(again.errors)")
+      #expect(statuses(again.jobs) == ["done": 1] && night.made.count == count)
+    }
+    try night.folder.write("out/a-q8-00001-of-00009.gguf", "mine")
+    try night.write(recipes: recipes(25), models: ["a"])
+    #expect(try night.run().code == 1)
+  }
+
   /// Long enough to be stopped in the middle.
   private static let long = (0..<4).map { "  - {name: r\($0), type: IQ3_S, calibration-seed: \($0)}\n" }.joined()
 

@@ -17,7 +17,7 @@ extension BatchRun {
       let arguments: [String]?
       switch step {
       case .convert:
-        try refuseForeign(jobs[index].result)
+        try refuseForeign(jobs[index].result, at: job.names())
         try SystemCalls.makeFolders(OutputFile.split(job.unproved).folder)
         arguments = job.convertArguments(demands[index])
       case .verify:
@@ -41,13 +41,17 @@ extension BatchRun {
     return try file.fits(file.path) ? file.path : result.job.unproved(of: file)
   }
 
-  /// - Throws: `PATH` when under the name of the output stands what this batch did not make.
-  private func refuseForeign(_ result: BatchResult) throws {
-    guard !options.overwrites, try SystemCalls.status(at: result.job.output) != nil else { return }
-    if try result.record?.published.contains(where: { try $0.fits(result.job.output) }) == true { return }
-    throw InputError(
-      .path, "stands there and was not made by this batch", file: result.job.output,
-      remedy: "move it away, or use --force to replace it")
+  /// - Parameter paths: names of the job's output.
+  /// - Throws: `PATH` when under one of them stands what this batch did not make.
+  private func refuseForeign(_ result: BatchResult, at paths: [String]) throws {
+    guard !options.overwrites else { return }
+    let made = (result.record?.published ?? []) + (result.record?.files ?? [])
+    for path in paths where try SystemCalls.status(at: path) != nil {
+      if try made.contains(where: { try $0.fits(path) }) { continue }
+      throw InputError(
+        .path, "stands there and was not made by this batch", file: path,
+        remedy: "move it away, or use --force to replace it")
+    }
   }
 
   private mutating func fail(_ index: Int, _ problem: String) {
@@ -113,7 +117,7 @@ extension BatchRun {
     let job = jobs[index].result.job
     let report = try JSONDocument(reading: state.result(job, .convert), limit: 1 << 26).root
     let made = try report.required("files").elements().map { try $0.required("path").string() }
-    let files = try (made + job.attestations()).map { waiting in
+    let files = try (made + job.attestations(of: job.unproved)).map { waiting in
       guard var stamp = try FileStamp(waiting) else {
         throw InputError(.missing, "what was made is gone", file: waiting)
       }
@@ -165,21 +169,15 @@ extension BatchRun {
   private mutating func publish(_ index: Int) throws {
     let job = jobs[index].result.job
     guard var record = jobs[index].result.record else { return }
-    try refuseForeignAtTheEnd(record, job)
+    // Since the job began somebody else may have taken a name.
+    try refuseForeign(jobs[index].result, at: record.files.map(\.path))
     try OutputFile.move(job.publication(record.files), overwrites: options.overwrites || !record.published.isEmpty)
-    record.published = record.files
+    // Of an earlier set of more files some stand there still.
+    let others = try record.published.filter { try !record.files.contains($0) && $0.fits($0.path) }
+    record.published = record.files + others
     try record.write(to: state.record(job))
     jobs[index].result.record = record
     jobs[index].result.status = .done
     ending[index] = false
-  }
-
-  /// Between the beginning of a job and its end somebody else may have taken the name.
-  private func refuseForeignAtTheEnd(_ record: BatchRecord, _ job: BatchJob) throws {
-    guard !options.overwrites, let file = record.files.first, try SystemCalls.status(at: file.path) != nil else {
-      return
-    }
-    for known in record.published + record.files where try known.fits(file.path) { return }
-    throw InputError(.path, "another file took the name meanwhile", file: file.path)
   }
 }

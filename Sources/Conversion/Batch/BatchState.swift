@@ -1,4 +1,5 @@
 import Bytes
+import GGUF
 
 /// The folder of a batch: what is known of each job, its log, its report, and the lock that keeps a second run of the same
 /// manifest away.
@@ -100,10 +101,24 @@ extension BatchJob {
   /// The files' old names and new ones.
   func publication(_ files: [FileStamp]) -> [(from: String, to: String)] { files.map { (unproved(of: $0), $0.path) } }
 
-  /// What was written beside the output that waits, to attest it.
-  func attestations() throws -> [String] {
+  /// What was written beside the output, which is at `path`, to attest it.
+  func attestations(of path: String) throws -> [String] {
     guard conversion.contains("--provenance") else { return [] }
-    let base = unproved.hasSuffix(".gguf") ? String(unproved.dropLast(5)) : unproved
-    return try [".sha256", ".intoto.json"].map { base + $0 }.filter { try SystemCalls.status(at: $0) != nil }
+    return try [".sha256", ".intoto.json"].map { OutputSet.stem(path) + $0 }
+      .filter { try SystemCalls.status(at: $0) != nil }
+  }
+
+  /// What the output's files may be called. Whether they are a set, and of how many, only the conversion knows: so these are the
+  /// names of all sets that are there.
+  func names() throws -> [String] {
+    var paths = [output] + (try attestations(of: output))
+    let (folder, stem) = OutputFile.split(OutputSet.stem(output))
+    if conversion.contains(where: { $0.hasPrefix("--split-max-") }),
+      try SystemCalls.status(at: folder.isEmpty ? "." : folder) != nil
+    {
+      paths += try SystemCalls.entries(of: folder.isEmpty ? "." : folder)
+        .filter { GGUFLayout.isSetFileName($0, of: stem) }.map { folder + $0 }
+    }
+    return paths
   }
 }
