@@ -6,6 +6,14 @@ public import Quantization
 /// Named values that tell one run from another.
 public typealias RunIdentity = [(name: String, value: String)]
 
+extension RunIdentity {
+  /// The names of values that `other` has not, or not the same.
+  func differences(from other: RunIdentity) -> [String] {
+    let others = Dictionary(other.map { ($0.name, $0.value) }) { first, _ in first }
+    return filter { others[$0.name] != $0.value }.map(\.name)
+  }
+}
+
 extension RunState {
   /// Of a conversion as it was asked for: `plan` as the recipe has it, before types are chosen.
   /// - Parameter options: all that decides the output beside model, recipe, texts and importance.

@@ -61,14 +61,13 @@ public final class RunState: Sendable {
   }
 
   private static func refusal(of found: [UInt8], _ identity: RunIdentity, _ path: String) -> InputError {
-    let theirs = Dictionary(
-      String(decoding: found, as: UTF8.self).split(separator: "\n").map { line in
-        let parts = line.split(separator: " ", maxSplits: 1)
-        return (String(parts.first ?? ""), String(parts.dropFirst().first ?? ""))
-      }, uniquingKeysWith: { first, _ in first })
-    let different = identity.filter { theirs[$0.name] != $0.value }.map(\.name)
+    let theirs: RunIdentity = String(decoding: found, as: UTF8.self).split(separator: "\n").map { line in
+      let parts = line.split(separator: " ", maxSplits: 1)
+      return (String(parts.first ?? ""), String(parts.dropFirst().first ?? ""))
+    }
+    let different = identity.differences(from: theirs).joined(separator: ", ")
     return InputError(
-      .path, "an unfinished run left it that differs in: \(different.joined(separator: ", "))", file: path,
+      .path, "an unfinished run left it that differs in: \(different)", file: path,
       remedy: "repeat that run's command to finish it, or start again with --no-resume")
   }
 

@@ -2,10 +2,7 @@ import Bytes
 
 /// What is known of a job's output, kept in the state folder: what it was made from, which files it is, and how it was proved.
 struct BatchRecord {
-  /// Named values, as strings, that tell one way of making or proving the output from another.
-  typealias Identity = [(name: String, value: String)]
-
-  var conversion: Identity
+  var conversion: RunIdentity
   /// As they were made; their paths are the final ones.
   var files: [FileStamp]
   /// What `quern convert` said of them.
@@ -24,7 +21,7 @@ struct BatchRecord {
   }
 
   struct Proof {
-    var identity: Identity
+    var identity: RunIdentity
     var passed: Bool
     var seconds: Double
     /// Of what `quern verify` said.
@@ -35,7 +32,7 @@ struct BatchRecord {
     var gates: [String] = []
   }
 
-  static func identity(converting job: BatchJob) throws -> Identity {
+  static func identity(converting job: BatchJob) throws -> RunIdentity {
     let files = try job.conversionFiles.map { ($0, try FileStamp.text(of: $0)) }
     return [
       ("version", Version.current), ("output", job.output), ("flags", job.conversion.joined(separator: "\n")),
@@ -43,16 +40,14 @@ struct BatchRecord {
     ] + files
   }
 
-  static func identity(proving job: BatchJob) throws -> Identity {
+  static func identity(proving job: BatchJob) throws -> RunIdentity {
     [("version", Version.current), ("flags", (job.proof ?? []).joined(separator: "\n"))]
       + (try job.proofFiles.map { ($0, try FileStamp.text(of: $0)) })
   }
 
   /// What is other in `a` than in `b`; `nil` when nothing is.
-  static func change(_ a: Identity, _ b: Identity) -> String? {
-    let b = Dictionary(b.map { ($0.name, $0.value) }) { first, _ in first }
-    if let changed = a.first(where: { b[$0.name] != $0.value }) { return changed.name }
-    return a.count == b.count ? nil : "files"
+  static func change(_ a: RunIdentity, _ b: RunIdentity) -> String? {
+    a.differences(from: b).first ?? (a.count == b.count ? nil : "files")
   }
 
   // MARK: As a file
@@ -68,7 +63,7 @@ struct BatchRecord {
   }
 
   init(
-    conversion: Identity, files: [FileStamp], made: Made, proof: Proof? = nil, published: [FileStamp]
+    conversion: RunIdentity, files: [FileStamp], made: Made, proof: Proof? = nil, published: [FileStamp]
   ) {
     (self.conversion, self.files, self.made) = (conversion, files, made)
     (self.proof, self.published) = (proof, published)
@@ -94,11 +89,11 @@ struct BatchRecord {
     }
   }
 
-  private static func identity(_ json: JSONValue) throws -> Identity {
+  private static func identity(_ json: JSONValue) throws -> RunIdentity {
     try json.elements().map { (try $0.required("name").string(), try $0.required("value").string()) }
   }
 
-  private static func json(_ identity: Identity) -> JSONText {
+  private static func json(_ identity: RunIdentity) -> JSONText {
     .array(identity.map { .object([("name", .string($0.name)), ("value", .string($0.value))]) })
   }
 

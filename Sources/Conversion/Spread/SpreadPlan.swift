@@ -51,8 +51,7 @@ public struct SpreadPlan: Sendable {
 
   /// - Throws: `CHANGED`, naming what differs, when `work` is not what was planned; `BOUNDS` for tasks that no plan has.
   func check(_ work: SpreadWork, file: String) throws(InputError) {
-    let planned = Dictionary(identity.map { ($0.name, $0.value) }) { first, _ in first }
-    let different = work.identity.filter { planned[$0.name] != $0.value }.map(\.name)
+    let different = work.identity.differences(from: identity)
     guard different.isEmpty else {
       throw InputError(
         .changed, "since it was planned, these have changed: \(different.joined(separator: ", "))", file: file,
