@@ -30,7 +30,7 @@ public struct ConversionProvenance: Sendable {
     (self.method, self.recipe) = (method, recipe)
     sources = try DigestedFile.list(input.sourcePaths, jobs: jobs, progress: progress)
     texts = try text.map { try DigestedFile.list($0.paths, jobs: jobs, progress: nil) } ?? []
-    calibrationTokens = text.map { $0.chunks.count * $0.context } ?? 0
+    calibrationTokens = text?.tokenCount ?? 0
     hessianSlices = hessians?.identity.slices ?? []
     self.imatrix = try imatrix.map { try DigestedFile.list([$0], jobs: 1, progress: nil)[0] }
   }
