@@ -32,9 +32,9 @@ public enum FeedbackSource: Sendable {
 
 /// Rounds the linear weights of a model block by block with error feedback.
 ///
-/// In memory are the states of all calibration chunks (half as much again where targets move), the inputs of some thousand tokens, and one
-/// block's Hessians and weights; with stored Hessians no text is walked. The results depend neither on `jobs` nor on the
-/// instruction set.
+/// In memory are the states of all calibration chunks (half as much again where targets move), the inputs of some thousand
+/// tokens, and one block's Hessians and weights; with stored Hessians no text is walked. The results depend neither on `jobs`
+/// nor on the instruction set.
 struct FeedbackRun {
   let model: ModelSource
   /// The type of every tensor that is rounded, by name; those of the blocks with feedback, the embedding plainly.
