@@ -20,24 +20,6 @@ extension OutputFile {
     try unsafe write(bytes.span.bytes, at: 0)
   }
 
-  /// Shows `visit` a range of what is in the file, piece by piece.
-  /// - Throws: `SystemError` when the file ends before; `Interrupted`.
-  func read(_ range: Range<Int>, _ visit: (UnsafeRawBufferPointer) -> Void) throws {
-    let step = 1 << 20
-    var buffer = [UInt8](repeating: 0, count: min(step, range.count))
-    for offset in stride(from: range.lowerBound, to: range.upperBound, by: step) {
-      try Interruption.check()
-      let count = min(step, range.upperBound - offset)
-      try unsafe buffer.withUnsafeMutableBytes { buffer in
-        let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-        guard try unsafe read(at: offset, into: piece) == count else {
-          throw SystemError("read again", path: path, errno: SystemError.inputOutput)
-        }
-        unsafe visit(UnsafeRawBufferPointer(piece))
-      }
-    }
-  }
-
   /// The SHA-256 of a range of what is in the file, in hexadecimal.
   func sha256(of range: Range<Int>) throws -> String {
     var hash = SHA256()

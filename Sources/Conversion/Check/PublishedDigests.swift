@@ -134,17 +134,9 @@ extension RandomAccessFile {
 
   /// - Parameter read: told of every piece how many bytes it has.
   func update(_ hash: inout some HashFunction, with range: Range<Int>, read: (Int) throws -> Void) throws {
-    let step = 1 << 20
-    var buffer = [UInt8](repeating: 0, count: min(step, max(1, range.count)))
-    for offset in stride(from: range.lowerBound, to: range.upperBound, by: step) {
-      try Interruption.check()
-      let count = min(step, range.upperBound - offset)
-      try unsafe buffer.withUnsafeMutableBytes { buffer in
-        let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-        try unsafe self.read(at: offset, into: piece)
-        unsafe hash.update(bufferPointer: UnsafeRawBufferPointer(piece))
-      }
-      try read(count)
+    try unsafe self.read(range) { piece in
+      unsafe hash.update(bufferPointer: piece)
+      try read(piece.count)
     }
   }
 }

@@ -43,12 +43,7 @@ enum ProofFacts {
       guard checkpoint.inputFiles.count == 1 else { return nil }
       file = checkpoint.inputFiles[0]
     }
-    var hash = SHA256()
-    let step = 4 << 20
-    for offset in stride(from: 0, to: file.size, by: step) {
-      hash.update(data: try file.read(at: offset, count: min(step, file.size - offset)))
-    }
-    return hexadecimalText(hash.finalize())
+    return try file.sha256(of: 0..<file.size)
   }
 
   static func sha256(_ bytes: [UInt8]) -> String { hexadecimalText(SHA256.hash(data: bytes)) }
