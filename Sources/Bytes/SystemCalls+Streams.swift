@@ -43,8 +43,8 @@ extension SystemCalls {
   /// Has readers of `path` find the whole of `bytes`, or what stood there before. For what is of no use after a loss of
   /// power: nothing is synced. Everything else is an `OutputFile`'s to write.
   package static func replace(_ path: String, with bytes: [UInt8]) throws {
-    let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.startIndex
-    let temporary = "\(path[..<slash]).\(path[slash...]).\(processID)"
+    let (folder, name) = OutputFile.split(path)
+    let temporary = "\(folder).\(name).\(processID)"
     let descriptor = try check("create", temporary) {
       unsafe open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
     }

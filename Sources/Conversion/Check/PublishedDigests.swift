@@ -47,7 +47,7 @@ public struct PublishedDigests: Sendable {
   /// What lies beside the model at `path`: its statement, its list of digests, or the folder's list if that names it.
   /// - Parameter name: the model's, without `.gguf` and number.
   static func beside(_ path: String, name: String) throws -> PublishedDigests? {
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let folder = OutputFile.split(path).folder
     for suffix in [suffixes.statement, suffixes.sums] {
       let own = folder + name + suffix
       if try SystemCalls.status(at: own)?.isRegular == true { return try PublishedDigests(reading: own) }

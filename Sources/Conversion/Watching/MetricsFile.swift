@@ -19,7 +19,7 @@ struct MetricsFile {
   init(_ path: String, command: String) throws {
     // It stays the same file when the command goes to another folder.
     self.path = try Machine.absolute(path)
-    let name = path.split(separator: "/").last.map(String.init) ?? path
+    let name = OutputFile.split(path).name
     labels = [("command", command), ("run", name.hasSuffix(".prom") ? String(name.dropLast(5)) : name)]
   }
 
