@@ -68,32 +68,19 @@ public struct BatchReport: Sendable {
 
   /// A page with a row a job. It needs nothing but itself; links lead to the reports beside it.
   package var html: String {
-    var page = Markup()
     let title = "Batch \(OutputFile.split(manifest).name)"
-    page.element("html", ["lang": "en"]) { html in
-      html.element("head") { head in
-        head.empty("meta", ["charset": "utf-8"])
-        head.empty("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"])
-        head.empty(
-          "meta", ["http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'"])
-        head.empty("meta", ["name": "generator", "content": "quern \(Version.current)"])
-        head.element("title", title)
-        head.style(ReportStyle.sheet)
-      }
-      html.element("body") { body in
-        body.element("header", ["class": "top"]) { top in
-          top.element("div") { top in
-            top.element("p", ["class": "kind"], "quern batch")
-            top.element("h1", title)
-          }
+    return Markup.page(title: title, version: Version.current) { body in
+      body.element("header", ["class": "top"]) { top in
+        top.element("div") { top in
+          top.element("p", ["class": "kind"], "quern batch")
+          top.element("h1", title)
         }
-        body.element("main") { main in
-          main.scrolling("Jobs") { box in box.element("table") { addTable(to: &$0) } }
-        }
-        body.element("footer") { $0.element("div", "Made by quern \(Version.current).") }
       }
+      body.element("main") { main in
+        main.scrolling("Jobs") { box in box.element("table") { addTable(to: &$0) } }
+      }
+      body.element("footer") { $0.element("div", "Made by quern \(Version.current).") }
     }
-    return "<!DOCTYPE html>\n" + page.source
   }
 
   private func addTable(to table: inout Markup) {

@@ -5,42 +5,26 @@ extension DriftReport {
   /// The report as one page that needs nothing but itself: no script, no font, no picture from elsewhere. The same report
   /// gives the same bytes; files are named without their folders.
   package var html: String {
-    var page = Markup()
-    page.element("html", ["lang": "en"]) { html in
-      html.element("head") { addHead(to: &$0) }
-      html.element("body") { body in
-        body.element("header", ["class": "top"]) { top in top.element("div") { addTop(to: &$0) } }
-        body.element("main") { main in
-          addComparison(to: &main)
-          GateTable(candidates: candidates).add(to: &main)
-          for (index, candidate) in candidates.enumerated() {
-            CandidateSection(report: self, candidate: candidate, number: index + 1).add(to: &main)
-          }
-          addProvenance(to: &main)
-          Glossary.add(to: &main)
+    Markup.page(title: heading, version: version) { body in
+      body.element("header", ["class": "top"]) { top in top.element("div") { addTop(to: &$0) } }
+      body.element("main") { main in
+        addComparison(to: &main)
+        GateTable(candidates: candidates).add(to: &main)
+        for (index, candidate) in candidates.enumerated() {
+          CandidateSection(report: self, candidate: candidate, number: index + 1).add(to: &main)
         }
-        body.element("footer") { foot in
-          foot.element("div", "Made by quern \(version). This page holds all it shows and loads nothing.")
-        }
+        addProvenance(to: &main)
+        Glossary.add(to: &main)
+      }
+      body.element("footer") { foot in
+        foot.element("div", "Made by quern \(version). This page holds all it shows and loads nothing.")
       }
     }
-    return "<!DOCTYPE html>\n" + page.source
   }
 
   private var heading: String {
     candidates.count == 1
       ? "\(candidates[0].name) against \(reference.name)" : "\(candidates.count) models against \(reference.name)"
-  }
-
-  private func addHead(to head: inout Markup) {
-    head.empty("meta", ["charset": "utf-8"])
-    head.empty("meta", ["name": "viewport", "content": "width=device-width, initial-scale=1"])
-    head.empty(
-      "meta",
-      ["http-equiv": "Content-Security-Policy", "content": "default-src 'none'; style-src 'unsafe-inline'"])
-    head.empty("meta", ["name": "generator", "content": "quern \(version)"])
-    head.element("title", heading)
-    head.style(ReportStyle.sheet)
   }
 
   private func addTop(to top: inout Markup) {
