@@ -64,7 +64,7 @@ struct Plan: WatchedCommand {
   func run() throws {
     let console = shared.console
     let (work, type, name) = try work(console)
-    let path = gguf.path(type: type, name: name)
+    let path = try gguf.path(type: type, name: name)
     // What is in the way, or does not fit, is told of now.
     let target = try OutputSet(path, work.plan.layouts, overwrites: force)
     try target.reserve(work.plan.layouts.map(\.fileSize))

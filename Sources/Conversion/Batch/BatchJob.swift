@@ -40,8 +40,14 @@ public struct BatchJob: Sendable {
     guard let template = one("output") else {
       throw refuse(.missing, "nothing says where it goes", remedy: "write output: out/{model}-{recipe}.gguf")
     }
-    output = try BatchJob.fill(
-      template, ["model": model, "recipe": recipe, "type": one("type") ?? ""], refuse)
+    let values = ["model": model, "recipe": recipe, "type": one("type") ?? ""]
+    output = try PathTemplate(template).filled { placeholder throws(InputError) in
+      guard let value = values[placeholder], !value.isEmpty else {
+        throw refuse(
+          .name, "output has {\(printable(placeholder, limit: 40))}, where {model}, {recipe} and {type} are known")
+      }
+      return value
+    }
     guard !OutputFile.split(output).name.isEmpty else { throw refuse(.path, "its output has no name") }
     guard !(one("type") ?? "").contains(",") else {
       throw refuse(.unsupported, "several types", remedy: "write a recipe for each")
@@ -74,23 +80,6 @@ public struct BatchJob: Sendable {
     guard settings["text"] != nil || Gates.Kind.allCases.allSatisfy({ settings[$0.rawValue] == nil }),
       settings["text"] != nil || settings["gates"] == nil
     else { throw refuse(.missing, "it has gates and no text to measure on", remedy: "write text: FILE") }
-  }
-
-  private static func fill(
-    _ template: String, _ values: [String: String], _ refuse: (InputError.Code, String, String?) -> InputError
-  ) throws(InputError) -> String {
-    var out = ""
-    var rest = template[...]
-    while let open = rest.firstIndex(of: "{"), let close = rest[open...].firstIndex(of: "}") {
-      let name = String(rest[rest.index(after: open)..<close])
-      guard let value = values[name], !value.isEmpty else {
-        throw refuse(
-          .name, "output has {\(printable(name, limit: 40))}, where {model}, {recipe} and {type} are known", nil)
-      }
-      out += rest[..<open] + value
-      rest = rest[rest.index(after: close)...]
-    }
-    return out + rest
   }
 
   // MARK: Command lines
