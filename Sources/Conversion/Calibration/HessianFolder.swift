@@ -52,13 +52,18 @@ public struct HessianFolder: Sendable {
   /// Proves the headers of the blocks before `end`, or of all: that they are there, of these Hessians, and fit the model.
   /// - Throws: `MISSING`, `CRC` for other weights or texts, what else is wrong with a file, naming it.
   public func check(against input: ModelInput, before end: Int? = nil) throws {
-    let (model, count) = (try input.model.fingerprint(), input.model.parameters.layerCount)
-    guard identity.model == model, identity.layerCount == count else {
+    try check(against: input, input.model.fingerprint(), 0..<(end ?? input.model.parameters.layerCount))
+  }
+
+  /// - Parameter fingerprint: of the input.
+  private func check(against input: ModelInput, _ fingerprint: String, _ layers: Range<Int>) throws {
+    let parameters = input.model.parameters
+    guard identity.model == fingerprint, identity.layerCount == parameters.layerCount else {
       throw InputError(
         .checksum, "the Hessians are of a model with other weights", file: path, subject: input.path,
         remedy: "calibrate this model, or give the one that was calibrated")
     }
-    for layer in 0..<(end ?? count) { _ = try file(layer, input.model.parameters) }
+    for layer in layers { _ = try file(layer, parameters) }
   }
 
   private func file(_ layer: Int, _ parameters: LlamaParameters) throws -> HessianFile {
@@ -88,10 +93,11 @@ extension HessianFolder {
     _ folders: [HessianFolder], into path: String, for input: ModelInput, layers: Range<Int>? = nil,
     overwrites: Bool = false, progress: ProgressHandler? = nil
   ) throws -> HessianFolder {
-    for folder in folders { try folder.check(against: input) }
-    let parameters = input.model.parameters
+    let (parameters, fingerprint) = (input.model.parameters, try input.model.fingerprint())
+    let layers = layers ?? 0..<parameters.layerCount
+    for folder in folders { try folder.check(against: input, fingerprint, layers) }
     var identity = HessianIdentity(
-      model: try input.model.fingerprint(), layerCount: parameters.layerCount, slices: [], texts: [])
+      model: fingerprint, layerCount: parameters.layerCount, slices: [], texts: [])
     for folder in folders {
       if let twice = folder.identity.slices.firstIndex(where: identity.slices.contains) {
         throw InputError(
@@ -102,7 +108,6 @@ extension HessianFolder {
       identity.texts += folder.identity.texts
     }
     let merged = try HessianFolder(writing: path, identity, overwrites: overwrites)
-    let layers = layers ?? 0..<identity.layerCount
     for layer in layers {
       if (try? merged.file(layer, parameters)) == nil {
         try HessianFile.merge(
