@@ -21,9 +21,12 @@ extension OutputFile {
   }
 
   /// The SHA-256 of a range of what is in the file, in hexadecimal.
-  func sha256(of range: Range<Int>) throws -> String {
+  func sha256(of range: Range<Int>) throws -> String { hexadecimalText(try digest(of: range)) }
+
+  /// The SHA-256 of a range of what is in the file.
+  func digest(of range: Range<Int>) throws -> SHA256Digest {
     var hash = SHA256()
     try unsafe read(range) { unsafe hash.update(bufferPointer: $0) }
-    return hexadecimalText(hash.finalize())
+    return hash.finalize()
   }
 }

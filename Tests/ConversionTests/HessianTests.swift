@@ -1,5 +1,6 @@
 import Bytes
 import Conversion
+import Crypto
 import GGUF
 import Quantization
 import Tensors
@@ -94,6 +95,7 @@ import Testing
         Issue.record("no tokens")
         return
       }
+      #expect(file.tensors.count == tokens.count + 1)
       for (tensor, count) in zip(file.tensors, tokens) {
         let words = tensor.name.split(separator: ".")
         let expert = words.count == 6 ? try #require(Int(words[4])) : 0
@@ -132,7 +134,7 @@ import Testing
       }
       let (parts, sum, whole) = (try (0..<3).map { try file("part\($0)") }, try file("merged"), try file("whole"))
       #expect(tokens(sum) == tokens(whole))
-      for tensor in sum.tensors {
+      for tensor in sum.tensors.dropLast() {
         var expected = [Double](repeating: 0, count: tensor.columns)
         for values in try parts.compactMap({ try $0.tensor(tensor.name).map(Self.values) }) {
           for (index, value) in values.enumerated() { expected[index] += Double(value) }
@@ -220,6 +222,65 @@ import Testing
     #expect(try bench.folder.names() == ["part0.txt"])
   }
 
+  @Test func onlyTheBlocksThatAreAskedForAreAdded() throws {
+    let bench = try Bench("tiny-llama", parts: [0..<9000, 9000..<20_000])
+    for part in 0..<2 { try bench.calibrate("part\(part)", part..<part + 1) }
+    let parts = try (0..<2).map { try bench.stored("part\($0)") }
+    try bench.folder.remove("part1/blk.3.gguf")
+    _ = try HessianFolder.merge(parts, into: bench.folder.path("some"), for: bench.input, layers: 4..<6)
+    #expect(try SystemCalls.entries(of: bench.folder.path("some")) == ["blk.4.gguf", "blk.5.gguf"])
+    let error = #expect(throws: InputError.self) {
+      try HessianFolder.merge(parts, into: bench.folder.path("all"), for: bench.input)
+    }
+    #expect(error?.code == .missing && error?.file == bench.folder.path("part1/blk.3.gguf"))
+  }
+
+  @Test func aFlippedBitAnywhereIsRefused() throws {
+    let bench = try Bench("tiny-llama", parts: [0..<9000])
+    try bench.calibrate("stored")
+    let path = bench.folder.path("stored/blk.1.gguf")
+    let bytes = try bench.files("stored")[1]
+    let (start, end) = (try GGUFFile(reading: path).dataOffset, bytes.count)
+    let seed = UInt64.random(in: .min ... .max)
+    var generator = SeededGenerator(seed: seed)
+    let data = (0..<100).map { _ in Int.random(in: start..<end, using: &generator) }
+    for place in Array(stride(from: 0, to: start, by: 7)) + data + Array(end - 32..<end) {
+      var damaged = bytes
+      damaged[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+      try bench.folder.write("stored/blk.1.gguf", damaged)
+      let error = #expect(throws: InputError.self, "byte \(place), seed \(seed)") {
+        try HessianFolder.merge(
+          [bench.stored("stored")], into: bench.folder.path("sum"), for: bench.input, layers: 1..<2)
+      }
+      #expect(error?.file == path && error?.remedy != nil, "byte \(place), seed \(seed): \(error?.description ?? "")")
+    }
+    try bench.folder.write("stored/blk.1.gguf", bytes)
+    _ = try HessianFolder.merge(
+      [bench.stored("stored")], into: bench.folder.path("sum"), for: bench.input, layers: 1..<2)
+  }
+
+  /// Only the digest tells of it: the number stays finite.
+  @Test func whatADamagedBlockIsRefusedWith() throws {
+    let bench = try Bench("tiny-llama", parts: [0..<9000])
+    try bench.calibrate("stored")
+    var bytes = try bench.files("stored")[4]
+    let expected = hexadecimal(bytes.suffix(32))
+    bytes[bytes.count - 64] ^= 1
+    let found = hexadecimal(Array(SHA256.hash(data: bytes.dropLast(32))))
+    let path = try bench.folder.write("stored/blk.4.gguf", bytes)
+    let stored = try bench.stored("stored")
+    try stored.check(against: bench.input)
+    let error = #expect(throws: InputError.self) { try bench.convert("out.gguf", .stored(stored)) }
+    #expect(
+      error?.description
+        == "\(path): \"block 4\": SHA-256 \(expected) expected, \(found) found; the file is damaged: remove it, and run again what wrote it [CRC]"
+    )
+  }
+
+  private func hexadecimal(_ bytes: some Sequence<UInt8>) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+
   /// What is done to a file of block 1, and the law that it breaks.
   private static let damages: [(code: InputError.Code, subject: String?, change: @Sendable (inout Damaged) -> Void)] = [
     (.missing, nil, { $0.isMissing = true }),
@@ -234,6 +295,8 @@ import Testing
     (.missing, nil, { $0.metadata["hessian.layer"] = .uint32(6) }),
     (.missing, nil, { $0.metadata["hessian.tokens"] = .uint64s([1]) }),
     (.overflow, nil, { $0.metadata["hessian.tokens"] = .uint64s([1, 1, 1, .max]) }),
+    (.missing, "sha256", { $0.hasDigest = false }),
+    (.checksum, "block 1", { $0.digest[31] ^= 1 }),
     (.missing, "blk.1.attn_q.weight.hessian", { $0.drop(0) }),
     (.name, "blk.1.attn_k.weight.hessian", { $0.tensors.append(("blk.1.attn_k.weight.hessian", [0])) }),
     (.shape, "blk.1.attn_q.weight.hessian", { $0.tensors[0].values.removeLast() }),
@@ -247,6 +310,9 @@ import Testing
     var metadata: Metadata
     var tensors: [(name: String, values: [Float])]
     var isMissing = false
+    var hasDigest = true
+    /// Flips bits of what the file's digest is.
+    var digest = [UInt8](repeating: 0, count: 32)
 
     mutating func drop(_ index: Int) {
       tensors.remove(at: index)
@@ -261,9 +327,9 @@ import Testing
     let path = bench.folder.path("stored/blk.1.gguf")
     let file = try GGUFFile(reading: path)
     var damaged = Damaged(
-      metadata: file.metadata, tensors: try file.tensors.map { ($0.name, try HessianTests.values($0)) })
+      metadata: file.metadata, tensors: try file.tensors.dropLast().map { ($0.name, try HessianTests.values($0)) })
     change(&damaged)
-    if damaged.tensors.count > file.tensors.count {
+    if damaged.tensors.count > file.tensors.count - 1 {
       damaged.metadata["hessian.tokens"] = .uint64s(Array(repeating: 1024, count: damaged.tensors.count))
     }
     try bench.folder.remove("stored/blk.1.gguf")
@@ -272,9 +338,16 @@ import Testing
       let writer = try GGUFWriter(
         GGUFLayout(
           metadata: damaged.metadata,
-          tensors: damaged.tensors.map { ($0.name, DType.f32, try Shape([$0.values.count])) }), to: output)
+          tensors: damaged.tensors.map { ($0.name, DType.f32, try Shape([$0.values.count])) }
+            + (damaged.hasDigest ? [("sha256", .i8, try Shape([32]))] : [])), to: output)
       for (number, tensor) in damaged.tensors.enumerated() {
         try unsafe writer.write(tensor.values.span.bytes, tensor: number)
+      }
+      if damaged.hasDigest {
+        var hash = SHA256()
+        try unsafe output.read(0..<writer.layout.fileSize - 32) { unsafe hash.update(bufferPointer: $0) }
+        let digest = zip(hash.finalize(), damaged.digest).map { $0 ^ $1 }
+        try unsafe writer.write(digest.span.bytes, tensor: damaged.tensors.count)
       }
       try output.publish()
     }

@@ -11,32 +11,43 @@ import Tensors
 /// 2. `hessian.model`: what tells the model's weights from others, `hessian.layer_count`
 /// 3. `hessian.slices`, `hessian.texts`: what was summed, as hashes of tokens and for people
 /// 4. `hessian.layer`: the number of the block
-/// 5. `hessian.tokens`: u64s, of each tensor in turn the tokens that were summed
+/// 5. `hessian.tokens`: u64s, of each tensor in turn but the last the tokens that were summed
 ///
 /// Tensors, F32: `WEIGHT.hessian`, where WEIGHT is the first of the weights that multiply the same input (`blk.0.attn_q.weight`
 /// for Q, K and V), or `WEIGHT.N.hessian` of expert N where a token chose it. Each is the upper triangle of `Σ x xᵀ` of n
 /// columns, row after row: `n (n + 1) / 2` sums.
+///
+/// The last tensor, `sha256`, 32 of I8, ends the file: the SHA-256 of all bytes before it.
 struct HessianFile {
   let identity: HessianIdentity
   let layer: Int
   private let gguf: GGUFFile
   private let tokens: [Int]
 
+  private static let (digestName, digestBytes) = ("sha256", 32)
+
   /// Proves the header.
   /// - Throws: what `GGUFFile` and `HessianIdentity` throw; `TYPE`, `SHAPE`, `MISSING`, `LIMIT` for tensors or counts that do
   ///   not fit.
   init(reading path: String) throws {
-    gguf = try GGUFFile(reading: path)
-    do throws(InputError) {
+    do {
+      gguf = try GGUFFile(reading: path)
       identity = try HessianIdentity(gguf.metadata)
+      let size = HessianFile.digestBytes
+      guard let digest = gguf.tensors.last, ExactString(digest.name) == ExactString(HessianFile.digestName),
+        digest.dtype == .i8, digest.shape.rank == 1, digest.columns == size,
+        gguf.offsets[gguf.tensors.count - 1] == gguf.file.size - size
+      else {
+        throw InputError(.missing, "it does not end in its digest", subject: HessianFile.digestName)
+      }
       guard let layer = gguf.metadata["hessian.layer"]?.integer, (0..<identity.layerCount).contains(layer),
-        case .uint64s(let tokens)? = gguf.metadata["hessian.tokens"], tokens.count == gguf.tensors.count
+        case .uint64s(let tokens)? = gguf.metadata["hessian.tokens"], tokens.count == gguf.tensors.count - 1
       else {
         throw InputError(.missing, "no number of its block, or no tokens for each tensor", remedy: "calibrate again")
       }
       self.layer = layer
       self.tokens = try tokens.map { count throws(InputError) in try SizeArithmetic.int(count) }
-    } catch { throw error.adding(file: path, remedy: "calibrate again") }
+    } catch let error as InputError { throw error.adding(file: path, remedy: "calibrate again") }
   }
 
   var path: String { gguf.path }
@@ -60,15 +71,28 @@ struct HessianFile {
           remedy: "the Hessians belong to another model")
       }
     }
-    guard found < gguf.tensors.count else { return }
+    guard found < tokens.count else { return }
     let names = Set(keys.map { ExactString(HessianFile.name($0, layer: layer)) })
     throw InputError(
       .name, "no layer of the model has this input", file: path,
-      subject: gguf.tensors.first { !names.contains(ExactString($0.name)) }?.name,
+      subject: gguf.tensors.dropLast().first { !names.contains(ExactString($0.name)) }?.name,
       remedy: "the Hessians belong to another model")
   }
 
-  /// All of them; `check` has passed.
+  /// Reads all of the file: it is as it was written.
+  /// - Throws: `CRC` naming the block.
+  func prove() throws {
+    let end = gguf.file.size - HessianFile.digestBytes
+    let expected = hexadecimalText(try gguf.file.read(at: end, count: HessianFile.digestBytes))
+    let found = try gguf.file.sha256(of: 0..<end)
+    guard found == expected else {
+      throw InputError(
+        .checksum, "SHA-256 \(expected) expected, \(found) found", file: path, subject: "block \(layer)",
+        remedy: "the file is damaged: remove it, and run again what wrote it")
+    }
+  }
+
+  /// All of them; `check` and `prove` have passed.
   /// - Throws: `NONFINITE` naming the tensor and the element; reading errors.
   func read(_ parameters: LlamaParameters) throws -> LayerHessians {
     var hessians: [LayerInputs.Key: Hessian] = [:]
@@ -142,7 +166,8 @@ extension HessianFile {
     }
   }
 
-  /// Writes the sums of `files`, which are of one block: each element added in F64 in the order of the files and rounded once.
+  /// Writes the sums of `files`, which are proved and of one block: each element added in F64 in the order of the files and
+  /// rounded once.
   /// - Throws: `NONFINITE` when a sum is no finite F32.
   static func merge(
     _ files: [HessianFile], layer: Int, _ identity: HessianIdentity, _ parameters: LlamaParameters,
@@ -186,14 +211,17 @@ extension HessianFile {
       var metadata = identity.metadata
       metadata["hessian.layer"] = .uint32(UInt32(clamping: layer))
       metadata["hessian.tokens"] = .uint64s(keys.map { UInt64($0.tokens) })
-      let tensors = try keys.map { key, _ in
+      var tensors = try keys.map { key, _ in
         (
           name: name(key, layer: layer), dtype: DType.f32,
           shape: try Shape([triangleCount(parameters.size(of: key.input))])
         )
       }
+      tensors.append((name: digestName, dtype: .i8, shape: try Shape([digestBytes])))
       let writer = try GGUFWriter(GGUFLayout(metadata: metadata, tensors: tensors), to: output)
       for (index, (key, _)) in keys.enumerated() { try fill(key, writer.layout.entries[index].offset) }
+      let digest = Array(try output.digest(of: 0..<writer.layout.fileSize - digestBytes))
+      try unsafe writer.write(digest.span.bytes, tensor: keys.count)
     } catch {
       output.discard()
       throw error

@@ -44,9 +44,9 @@ public struct HessianFolder: Sendable {
   }
 
   /// What the inputs of block `layer` came to.
-  /// - Throws: what `check` throws; `NONFINITE`.
+  /// - Throws: what `check` throws; `CRC` for a file that is not as it was written; `NONFINITE`.
   func hessians(layer: Int, _ parameters: LlamaParameters) throws -> LayerHessians {
-    try file(layer, parameters).read(parameters)
+    try proved(layer, parameters).read(parameters)
   }
 
   /// Proves the headers of the blocks before `end`, or of all: that they are there, of these Hessians, and fit the model.
@@ -78,6 +78,13 @@ public struct HessianFolder: Sendable {
     return file
   }
 
+  /// The file of a block of which sums are to be read.
+  private func proved(_ layer: Int, _ parameters: LlamaParameters) throws -> HessianFile {
+    let file = try file(layer, parameters)
+    try file.prove()
+    return file
+  }
+
   private static func file(_ layer: Int, in path: String) -> String { "\(path)/blk.\(layer).gguf" }
 }
 
@@ -88,7 +95,8 @@ extension HessianFolder {
   /// Adds the Hessians of several texts, block after block, element by element in F64 in the order of `folders`. Blocks that
   /// an earlier run has written stay.
   /// - Parameter layers: blocks that are wanted; all when `nil`.
-  /// - Throws: `CRC` for folders of another model than `input`; `DUP` when a text is in two; `MISSING` for a block.
+  /// - Throws: `CRC` for folders of another model than `input` and for files that are not as they were written; `DUP` when a
+  ///   text is in two; `MISSING` for a block.
   public static func merge(
     _ folders: [HessianFolder], into path: String, for input: ModelInput, layers: Range<Int>? = nil,
     overwrites: Bool = false, progress: ProgressHandler? = nil
@@ -111,7 +119,7 @@ extension HessianFolder {
     for layer in layers {
       if (try? merged.file(layer, parameters)) == nil {
         try HessianFile.merge(
-          folders.map { try $0.file(layer, parameters) }, layer: layer, identity, parameters,
+          folders.map { try $0.proved(layer, parameters) }, layer: layer, identity, parameters,
           to: OutputFile(file(layer, in: path), overwrites: true))
       }
       progress?(Progress("adding Hessians", unit: .steps, done: layer + 1 - layers.lowerBound, total: layers.count))
