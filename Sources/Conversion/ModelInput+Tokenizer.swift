@@ -28,13 +28,17 @@ extension ModelInput {
       let above = try checkpoint.folder.parent()
       if try above.file("tokenizer.model") != nil, try above.file("config.json") == nil { folders.append(above) }
     }
-    return try tokenizer(in: folders, params: checkpoint.parameters?.root)
+    return try tokenizer(in: folders, config: checkpoint.config?.root, params: checkpoint.parameters?.root)
   }
 
   /// The tokenizer of the first of the folders that has one.
-  static func tokenizer(in folders: [ModelFolder], params: JSONValue? = nil) throws -> Tokenizer {
+  /// - Parameters:
+  ///   - config: the `config.json` of that folder, where it was read already; `params` is Meta's file.
+  static func tokenizer(
+    in folders: [ModelFolder], config: JSONValue? = nil, params: JSONValue? = nil
+  ) throws -> Tokenizer {
     let folder = try folders.first { try TokenizerSources.mainFileNames.contains(where: $0.names().contains) }
-    var sources = try TokenizerSources(FolderFiles(folder: folder ?? folders[0]))
+    var sources = try TokenizerSources(FolderFiles(folder: folder ?? folders[0]), config: config)
     if let params { sources.generation = LlamaGeneration(params: params) }
     return try Tokenizer(sources)
   }

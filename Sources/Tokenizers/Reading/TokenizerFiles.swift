@@ -50,13 +50,14 @@ extension TokenizerSources {
   public static let mainFileNames = ["tokenizer.json", "tokenizer.model"]
 
   /// Reads them from a checkpoint's folder, of Hugging Face's or of Meta's form.
+  /// - Parameter config: its `config.json`, where that was read already.
   /// - Throws: `MISSING` without `mainFileNames`, `LIMIT`, `JSON`, `UTF8`, and what reading throws.
-  public init(_ files: some TokenizerFiles) throws {
+  public init(_ files: some TokenizerFiles, config: JSONValue? = nil) throws {
     self.init(
       tokenizer: try files.json("tokenizer.json", limit: Limits.fileBytes),
       configuration: try files.json("tokenizer_config.json", limit: 1 << 25),
       specialTokensMap: try files.json("special_tokens_map.json", limit: 1 << 22),
-      modelConfiguration: try files.json("config.json", limit: 1 << 25))
+      modelConfiguration: try config ?? files.json("config.json", limit: 1 << 25))
     addedTokens = try files.json("added_tokens.json", limit: 1 << 24)
     if let bytes = try files.read("tokenizer.model", limit: Limits.sentencePieceBytes) {
       (model, modelFile) = (bytes, files.path(of: "tokenizer.model"))
