@@ -76,7 +76,10 @@ import Testing
         try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["out"], "seed \(seed), kill \(kills)")
       rounds += 1
     }
-    #expect(worst < .seconds(60), "done twice: \(worst)")
-    if count > 2 { print("\(job.arguments[0]): \(kills) kills in \(rounds) runs of \(whole), at most \(worst) more") }
+    // `make test-kills` times what is done twice; the suite times nothing.
+    if ProcessInfo.processInfo.environment["QUERN_KILLS"] != nil {
+      #expect(worst < .seconds(60), "done twice: \(worst)")
+      tell("\(job.arguments[0]): \(kills) kills in \(rounds) runs of \(whole), at most \(worst) more")
+    }
   }
 }

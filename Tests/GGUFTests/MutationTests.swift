@@ -22,7 +22,7 @@ import Testing
 
   @Test func damagedFilesAreRefusedOrRead() throws {
     let seed = Self.number("QUERN_SEED") ?? UInt64.random(in: 0 ... .max)
-    print("seed of the damaged GGUF files: \(seed)")
+    tell("seed of the damaged GGUF files: \(seed)")
     var random = SeededGenerator(seed: seed)
     let folder = try TemporaryFolder()
     let originals = try ["everything.gguf", "set-00002-of-00003.gguf"].map {

@@ -12,7 +12,7 @@ enum Peers {
   static func run(_ script: String, _ arguments: [String]) throws {
     let folder = try #require(folder)
     let run = try CommandRun(folder + "/bin/python", [scripts + "/" + script] + arguments)
-    print("\(script):\n\(run.output)")
+    tell("\(script):\n\(run.output)")
     #expect(run.code == 0, "\(script): \(run.errors.suffix(3000))")
   }
 
@@ -24,7 +24,7 @@ enum Peers {
     .appendingPathComponent("shared/text").path
 }
 
-@Suite(.enabled(if: Peers.folder != nil, "set by `make test-peers`"), .serialized)
+@Suite(.enabled(if: Peers.folder != nil, "set by `make test-peers`"))
 struct PeerTests {
   private let venv = Peers.folder ?? ""
   private let tiny = Fixtures.path("tiny-llama")
