@@ -26,7 +26,7 @@ for target in "${targets[@]}"; do
   corpus=$build/corpus/$target
   mkdir -p "$corpus" "$build/crashes"
   "$build/release/quern-fuzz" seeds "$target" >"$build/seeds"
-  while IFS= read -r seed; do cp -n "$seed" "$corpus/" 2>/dev/null || true; done <"$build/seeds"
+  while IFS= read -r seed; do [ -e "$corpus/${seed##*/}" ] || cp "$seed" "$corpus/"; done <"$build/seeds"
   if "$build/release/quern-fuzz" "$target" "$corpus" -max_total_time="$seconds" -timeout=10 -malloc_limit_mb=256 \
     -rss_limit_mb=2048 -detect_leaks=0 -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$build/crashes/$target-" >"$build/$target.log" 2>&1; then

