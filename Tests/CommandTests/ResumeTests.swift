@@ -42,13 +42,21 @@ import Testing
     (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
   }
 
-  /// Stops `run` when `isTime` says so. One that was quicker than that and ended is started anew, without its output.
+  /// Stops `run` when `isTime` says so. One that was quicker than that, whose output has its name, is started anew without it.
   private func stop(
     _ run: [String], _ out: String, with signal: Int32 = SIGKILL, when isTime: () -> Bool
   ) throws -> CommandRun {
-    try CommandRun.stopped(
-      CommandRun.quern, arguments(run, out), with: signal,
-      clear: { for made in [out, out + ".folder"] { try? FileManager.default.removeItem(atPath: made) } }, when: isTime)
+    func clear() {
+      for made in ["", ".folder", ".resume", ".states.resume"] {
+        try? FileManager.default.removeItem(atPath: out + made)
+      }
+    }
+    while true {
+      let stopped = try CommandRun.stopped(
+        CommandRun.quern, arguments(run, out), with: signal, clear: clear, when: isTime)
+      if size(out) == 0 { return stopped }
+      clear()
+    }
   }
 
   @Test(arguments: runs) func aKilledRunGoesOnToTheSameBytes(_ run: [String]) throws {
