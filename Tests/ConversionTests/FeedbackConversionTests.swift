@@ -119,12 +119,29 @@ import Testing
     try state.remove()
   }
 
+  /// Before anything is measured, and with the size that is needed.
   @Test func aSizeThatNothingFitsIsRefused() throws {
     let folder = try TemporaryFolder()
+    let input = try ModelInput(opening: Fixtures.path("tiny-llama"))
+    let text = try CalibrationText(
+      [TextFile(reading: Fixtures.path("text/python-docs-calibrate.txt"))], for: input, tokens: 4096)
+    let plan = try ConversionPlan(input, recipe: Recipe(.q4_K_M))
+    func solve(_ bytes: Int, _ progress: ProgressHandler? = nil) throws -> TypeAllocation.Result {
+      try TypeAllocation(
+        plan, of: input, rounding: Converter.Rounding(), text: text, jobs: 2, stateBytes: 1 << 28
+      ).solve(fileBytes: bytes, scratch: ScratchFile(beside: folder.path("out")), progress: progress)
+    }
     let error = #expect(throws: InputError.self) {
-      try FeedbackConversionTests.convert(folder.path("small.gguf"), sized: 0.2)
+      try solve(1_000_000) { _ in Issue.record("it has begun to measure") }
     }
     #expect(error?.code == .limit)
+    let least = try #require(error?.remedy?.split(separator: " ").lazy.compactMap { Int($0) }.first)
+    #expect(throws: InputError.self) {
+      try solve(least - 1) { _ in Issue.record("it has begun to measure") }
+    }
+    let result = try solve(least)
+    #expect(result.plan.fileBytes == least)
+    #expect(result.plan.entries.filter { $0.type.isBlock }.allSatisfy { $0.type == .q2_K })
     #expect(try folder.names().isEmpty)
   }
 

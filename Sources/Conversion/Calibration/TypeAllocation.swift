@@ -69,7 +69,8 @@ public struct TypeAllocation: Sendable {
     measured: ([Sensitivity]) throws -> Void = { _ in }
   ) throws -> Result {
     let entries = plan.entries.filter { $0.type != $0.source.dtype && $0.type.isBlock && !$0.isAsked }
-    // Whether the text suffices is known before the model is rounded.
+    // Whether size and text suffice is known before the model is rounded.
+    try refuse(less: fileBytes, than: entries)
     let (probe, check) = (try text.probe(TypeAllocation.probeChunks), try text.check(TypeAllocation.checkChunks))
     let losses = try sensitivities(of: entries, on: probe, scratch, known, progress, measured)
     let choices = try Parallel.map(entries.count, jobs: jobs) { index in
@@ -79,9 +80,7 @@ public struct TypeAllocation: Sendable {
     var budget = fileBytes - (plan.fileBytes - entries.reduce(0) { $0 + $1.byteCount })
     while true {
       guard let solved = Allocation(choices, budget: budget) else {
-        throw InputError(
-          .limit, "\(fileBytes) bytes are fewer than the smallest types take", subject: "--target-size",
-          remedy: "give a larger size")
+        throw TypeAllocation.tooFew(fileBytes, remedy: "give a larger size")
       }
       let types = zip(entries, zip(choices, solved.chosen)).map { ($0.source.name, $1.0[$1.1].type) }
       let retyped = try plan.retyped(Dictionary(uniqueKeysWithValues: types), note: "allocated")
@@ -96,6 +95,28 @@ public struct TypeAllocation: Sendable {
       }
       budget -= retyped.fileBytes - fileBytes
     }
+  }
+
+  /// - Throws: `LIMIT` when the output has more than `fileBytes` with the smallest type for each of `entries`.
+  private func refuse(less fileBytes: Int, than entries: [ConversionPlan.Entry]) throws(InputError) {
+    var smallest: [String: DType] = [:]
+    for entry in entries {
+      smallest[entry.source.name] = types(for: entry).min { $0.bitsPerElement < $1.bitsPerElement }
+    }
+    let needed = try plan.retyped(smallest, note: "").fileBytes
+    guard fileBytes < needed else { return }
+    throw TypeAllocation.tooFew(fileBytes, remedy: "give \(needed) or more")
+  }
+
+  private static func tooFew(_ fileBytes: Int, remedy: String) -> InputError {
+    InputError(
+      .limit, "\(fileBytes) bytes are fewer than the smallest types take", subject: "--target-size", remedy: remedy)
+  }
+
+  /// Those that `entry` may have.
+  private func types(for entry: ConversionPlan.Entry) -> [DType] {
+    let types = TypeAllocation.menu.filter { entry.source.columns % $0.blockElements == 0 }
+    return types.contains(entry.type) ? types : types + [entry.type]
   }
 
   /// What rounding each of `entries` does alone.
@@ -178,13 +199,12 @@ public struct TypeAllocation: Sendable {
   }
 
   private func choices(for entry: ConversionPlan.Entry, loss: Double) throws -> [Allocation.Choice] {
-    let types = TypeAllocation.menu.filter { entry.source.columns % $0.blockElements == 0 }
     let base = try sampledError(entry.source, entry.type)
     // Where the sample says nothing of what was measured, of all types only the recipe's is known.
     if base == 0, loss > 0 {
       return [Allocation.Choice(type: entry.type, bytes: entry.byteCount, loss: loss)]
     }
-    return try (types.contains(entry.type) ? types : types + [entry.type]).map { type in
+    return try types(for: entry).map { type in
       Allocation.Choice(
         type: type, bytes: try type.byteCount(of: entry.source.shape.elementCount),
         loss: base > 0 ? max(0, loss) * (try sampledError(entry.source, type)) / base : 0)
